@@ -1,0 +1,6 @@
+//! bkbench: a workbench for the Beken BK7231T/N modules inside Tuya plugs, bulbs and switches.
+
+pub mod problem;
+pub mod units;
+
+pub mod link;

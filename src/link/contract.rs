@@ -1,0 +1,316 @@
+//! What a transport is: bytes, waiting, a reset line and a clock. Nothing in here knows about flash.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::problem::{Class, Explain, Problem};
+
+/// A serial port, 8N1, as far as the boot loaders need one (uart-protocol.md §2).
+pub trait SerialLink {
+    /// Hands all bytes to the wire, in order. Returns when the last one has been accepted by the port; the caller
+    /// counts byte times itself where it matters.
+    ///
+    /// # Errors
+    /// [`LinkError::Gone`] when the port vanished, [`LinkError::Stalled`] when it takes no bytes any more.
+    fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError>;
+
+    /// Reads what has arrived, at most `into.len()` bytes, waiting up to `wait` for the first one. `Ok(0)` means
+    /// that the line stayed quiet for the whole wait.
+    ///
+    /// # Errors
+    /// [`LinkError::Gone`] when the port vanished.
+    fn receive(&mut self, into: &mut [u8], wait: Duration) -> Result<usize, LinkError>;
+
+    /// Switches the host's rate, in baud. Bytes already sent leave at the old rate first.
+    ///
+    /// # Errors
+    /// [`LinkError::Unsupported`] when the adapter cannot do it.
+    fn set_baud(&mut self, baud: u32) -> Result<(), LinkError>;
+
+    /// The host's present rate in baud.
+    fn baud(&self) -> u32;
+
+    /// Throws away everything received and not read yet.
+    ///
+    /// # Errors
+    /// [`LinkError::Gone`] when the port vanished.
+    fn discard_input(&mut self) -> Result<(), LinkError>;
+}
+
+/// An SPI bus with one chip select, as far as a NOR flash needs one (spi-flash.md §3).
+pub trait SpiLink {
+    /// One chip-select frame, full duplex: sends `frame` and overwrites it with what came back.
+    /// `frame.len()` must not exceed [`SpiLink::longest_frame`].
+    ///
+    /// # Errors
+    /// [`LinkError::Gone`] or [`LinkError::Io`] from the driver.
+    fn exchange(&mut self, frame: &mut [u8]) -> Result<(), LinkError>;
+
+    /// Several frames in a row, chip select rising between them. Drivers that can hand all of them to the kernel
+    /// at once override this.
+    ///
+    /// # Errors
+    /// As [`SpiLink::exchange`]; frames after the failed one were not sent.
+    fn exchange_all(&mut self, frames: &mut [&mut [u8]]) -> Result<(), LinkError> {
+        for frame in frames {
+            self.exchange(frame)?;
+        }
+        Ok(())
+    }
+
+    /// Asks for a bit clock in Hz; the driver rounds down to what it can do. Returns the clock now in force.
+    ///
+    /// # Errors
+    /// [`LinkError::Unsupported`] when the driver has no clock that slow.
+    fn set_clock(&mut self, hz: u32) -> Result<u32, LinkError>;
+
+    /// The bit clock in force, in Hz.
+    fn clock(&self) -> u32;
+
+    /// SPI mode 0 or 3, the two a 25-series flash takes (data sheet).
+    ///
+    /// # Errors
+    /// [`LinkError::Unsupported`] when the driver has only one of them.
+    fn set_mode(&mut self, mode: u8) -> Result<(), LinkError>;
+
+    /// The longest frame one call may carry, in bytes: command, address and data together.
+    fn longest_frame(&self) -> usize;
+}
+
+/// The line that holds the chip in reset: CEN at a GPIO, or DTR/RTS wired to it. Dropping it releases the chip.
+pub trait ResetLine {
+    /// `true` pulls CEN low and holds the chip in reset; `false` lets it go.
+    ///
+    /// # Errors
+    /// [`LinkError`] from the driver.
+    fn hold(&mut self, reset: bool) -> Result<(), LinkError>;
+
+    /// Both ends of the line for reports, such as `GPIO22 (pin 15) → CEN`.
+    fn describe(&self) -> String;
+}
+
+/// Time as the link lives it: the system's, or the simulator's own.
+pub trait Clock {
+    /// Time since the link was opened.
+    fn now(&self) -> Duration;
+    /// Lets time pass.
+    fn sleep(&self, time: Duration);
+}
+
+/// The two kinds of wire a chip can be reached over.
+pub enum Wire {
+    /// TX and RX.
+    Serial(Box<dyn SerialLink>),
+    /// SCK, CSN, SI and SO.
+    Spi(Box<dyn SpiLink>),
+}
+
+/// The kind of a wire, for people and JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WireKind {
+    /// The serial download protocol.
+    Uart,
+    /// The flash itself.
+    Spi,
+}
+
+impl std::fmt::Display for WireKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Uart => "UART",
+            Self::Spi => "SPI",
+        })
+    }
+}
+
+/// What an open link is, for the header, reports and errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkInfo {
+    /// The link as typed, without its query: `spi:0.0`, `sim:wb2s`.
+    pub name: String,
+    /// The wire.
+    pub wire: WireKind,
+    /// One line for people: `embedded WB2S, factory-like image, virtual clock`.
+    pub detail: String,
+    /// True for the embedded module. Nothing seen over such a link is a statement about silicon.
+    pub simulated: bool,
+}
+
+/// An open link: a wire, perhaps a reset line, and the clock to wait by.
+pub struct Link {
+    /// The bytes.
+    pub wire: Wire,
+    /// `None` means that a person has to pull CEN by hand.
+    pub reset: Option<Box<dyn ResetLine>>,
+    /// The clock of this link.
+    pub clock: Rc<dyn Clock>,
+    /// What it is.
+    pub info: LinkInfo,
+}
+
+/// Something a link can be opened to, as `links` and the Connect tab list it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Endpoint {
+    /// The text to give to `--link`.
+    pub link: String,
+    /// What it is: `/dev/spidev0.0`, `CP2102 USB to UART`, `embedded practice module`.
+    pub about: String,
+    /// What stands in the way of using it, with its remedy; `None` when it is ready.
+    pub obstacle: Option<Problem>,
+}
+
+/// What a transport can fail with.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The link text cannot be understood.
+    #[error("link {link:?}: {why}")]
+    BadLink {
+        /// The text.
+        link: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The device node is not there.
+    #[error("{name} does not exist")]
+    NotFound {
+        /// The node.
+        name: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// The user may not open it.
+    #[error("{name}: permission denied")]
+    Denied {
+        /// The node.
+        name: String,
+        /// The group that would help.
+        group: &'static str,
+    },
+    /// Somebody else holds it.
+    #[error("{name} is in use by another program")]
+    Busy {
+        /// The node.
+        name: String,
+    },
+    /// It was open and is no longer there.
+    #[error("{name} went away: {why}")]
+    Gone {
+        /// The node.
+        name: String,
+        /// The driver's words.
+        why: String,
+    },
+    /// The port takes no more bytes.
+    #[error("{name} took no more bytes for {waited:?}")]
+    Stalled {
+        /// The node.
+        name: String,
+        /// How long the program tried.
+        waited: Duration,
+    },
+    /// The driver cannot do what was asked.
+    #[error("{name} cannot do {what}")]
+    Unsupported {
+        /// The node.
+        name: String,
+        /// What was asked.
+        what: String,
+    },
+    /// The bus carries the computer's own boot flash. There is no way around this one (product.md rule 11).
+    #[error("{name} carries this computer's own boot EEPROM")]
+    BootEeprom {
+        /// The node.
+        name: String,
+    },
+    /// A file behind the link cannot be used.
+    #[error("{name}: {why}")]
+    File {
+        /// The file.
+        name: String,
+        /// The system's words.
+        why: String,
+    },
+    /// Anything else the driver said.
+    #[error("{name}: {why}")]
+    Io {
+        /// The node.
+        name: String,
+        /// The driver's words.
+        why: String,
+    },
+}
+
+impl Explain for LinkError {
+    fn explain(&self) -> Problem {
+        let what = self.to_string();
+        match self {
+            Self::BadLink { .. } => Problem::new(
+                Class::Usage,
+                "E201",
+                what,
+                "the link text does not follow one of the known forms",
+                "write for example sim:wb2s, spi:0.0?cen=22 or uart:/dev/ttyUSB0?baud=921600; `bkbench links` lists what is here",
+            ),
+            Self::NotFound { remedy, .. } => {
+                Problem::new(Class::NoDevice, "E202", what, "the device node is missing", remedy.clone())
+            }
+            Self::Denied { group, .. } => Problem::new(
+                Class::Host,
+                "E203",
+                what,
+                format!("your user is not in the group {group}"),
+                format!("sudo usermod -aG {group} $USER, then log out and in again"),
+            ),
+            Self::Busy { .. } => Problem::new(
+                Class::Host,
+                "E204",
+                what,
+                "another program holds the port (a serial console, ModemManager or a second bkbench)",
+                "close it, then connect again",
+            ),
+            Self::Gone { .. } => Problem::new(
+                Class::NoDevice,
+                "E205",
+                what,
+                "the cable was pulled, or the adapter lost its power",
+                "put the adapter back and connect again; an unfinished write can be repeated, equal sectors are kept",
+            ),
+            Self::Stalled { .. } => Problem::new(
+                Class::NoDevice,
+                "E206",
+                what,
+                "the adapter stopped draining its buffer",
+                "unplug the adapter, plug it in again and connect",
+            ),
+            Self::Unsupported { .. } => Problem::new(
+                Class::Host,
+                "E207",
+                what,
+                "the driver or adapter lacks it",
+                "choose another speed or another adapter",
+            ),
+            Self::BootEeprom { .. } => Problem::new(
+                Class::Refused,
+                "E208",
+                what,
+                "its device-tree path or pins are those of the boot EEPROM; writing there would stop the computer from starting",
+                "use the header bus, spi:0.0 on pins 19, 21, 23 and 24; this refusal cannot be overridden",
+            ),
+            Self::File { .. } => Problem::new(
+                Class::Host,
+                "E209",
+                what,
+                "the file named in the link cannot be read or written",
+                "check the path and its permissions",
+            ),
+            Self::Io { .. } => Problem::new(
+                Class::Host,
+                "E211",
+                what,
+                "the system's driver reported an error",
+                "run `bkbench links` to see what the port needs",
+            ),
+        }
+    }
+}

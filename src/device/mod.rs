@@ -1,0 +1,7 @@
+//! Devices: one flash, reached over UART or SPI. Joins the codecs with a transport.
+
+pub mod contract;
+
+pub use contract::{
+    Abilities, Cancelled, DeviceError, EraseUnit, Facts, Level, ReadFlash, SectorData, Unwatched, Watch, WriteFlash,
+};

@@ -97,6 +97,9 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// SHA-256 over chip, steps, content and protection, lower-case hex: what is agreed to.
     pub hash: String,
+    /// The whole chip as the survey saw it.
+    #[serde(skip)]
+    pub before: Arc<[u8]>,
     /// The whole chip as it shall be afterwards.
     #[serde(skip)]
     pub wanted: Arc<[u8]>,
@@ -153,6 +156,11 @@ impl Plan {
         states
     }
 
+    /// What the survey saw in the sector at `at`.
+    pub fn surveyed(&self, at: u32) -> Option<&[u8]> {
+        self.before.get(at as usize..(at + SECTOR) as usize)
+    }
+
     /// The plan in one sentence.
     pub fn summary(&self) -> String {
         if self.is_empty() {
@@ -197,6 +205,7 @@ pub fn plan(spec: &WriteSpec, situation: &Situation<'_>) -> Result<Plan, Refusal
         time: Duration::ZERO,
         notes: placed.notes,
         hash: String::new(),
+        before: situation.current.into(),
         wanted: wanted.into(),
     };
     plan.time = super::estimate::write_time(&plan, situation);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::spec::{Outcome, ProtectGoal};
-use super::{JobError, Run};
+use super::{JobError, Reporter};
 use crate::chip::Part;
 use crate::codec::nor::{StatusBytes, protected_span};
 use crate::device::{Abilities, Level, WriteFlash};
@@ -141,7 +141,7 @@ pub fn read(device: &mut (impl WriteFlash + ?Sized)) -> Result<Protection, JobEr
 ///
 /// # Errors
 /// [`JobError::ProtectionRefused`] when the part, the lock bits or the link forbid it; [`JobError::Device`].
-pub fn set(device: &mut dyn WriteFlash, goal: ProtectGoal, run: &mut dyn Run) -> Result<Outcome, JobError> {
+pub fn set(device: &mut dyn WriteFlash, goal: ProtectGoal, run: &mut dyn Reporter) -> Result<Outcome, JobError> {
     let before = read(device)?;
     run.protection(Arc::new(before.clone()));
     let after = change(device, &before, goal, run)?;
@@ -157,7 +157,7 @@ pub fn change(
     device: &mut dyn WriteFlash,
     before: &Protection,
     goal: ProtectGoal,
-    run: &mut dyn Run,
+    run: &mut dyn Reporter,
 ) -> Result<Protection, JobError> {
     let Some(status) = before.status else {
         return Err(JobError::ProtectionRefused { why: before.sentence.clone() });

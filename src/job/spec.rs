@@ -11,8 +11,9 @@ use super::identify::Identity;
 use super::plan::Plan;
 use super::protect::Protection;
 use crate::codec::nor::StatusBytes;
+use crate::image::plausible::Rule;
 use crate::link::LinkSpec;
-use crate::units::Span;
+use crate::units::{Span, Verdict};
 
 /// One job.
 #[derive(Clone, Debug, PartialEq)]
@@ -199,8 +200,17 @@ pub struct BackupRead {
     pub retries: u32,
     /// Sectors that never settled. A backup with any of them is not proven.
     pub unstable: Vec<u32>,
+    /// Whether the content is plausible, rule by rule.
+    pub rules: Vec<Rule>,
     /// Time taken on the link's clock.
     pub took: Duration,
+}
+
+impl BackupRead {
+    /// Whether two independent passes agree everywhere and the content is that of a real chip.
+    pub fn proven(&self) -> bool {
+        self.unstable.is_empty() && self.rules.iter().all(|rule| rule.verdict >= Verdict::Likely)
+    }
 }
 
 /// A part of the flash as read.

@@ -3,4 +3,9 @@
 pub mod problem;
 pub mod units;
 
+pub mod codec;
+
+pub mod chip;
 pub mod link;
+
+pub mod device;

@@ -394,13 +394,9 @@ impl Explain for DeviceError {
                 "the WP pin or a lock bit (SRP) holds the registers",
                 "nothing was erased; look at the SRP bits on the Protect tab, power-cycle the module and try again",
             ),
-            Self::Unable { remedy, .. } => Problem::new(
-                Class::Refused,
-                "E320",
-                what,
-                "the loader has no command for it",
-                *remedy,
-            ),
+            Self::Unable { remedy, .. } => {
+                Problem::new(Class::Refused, "E320", what, "the loader has no command for it", *remedy)
+            }
             Self::OutOfRange { .. } => Problem::new(
                 Class::Refused,
                 "E321",

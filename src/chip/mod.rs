@@ -1,0 +1,8 @@
+//! Static facts about flash parts and modules, read from the two tables beside this file.
+
+pub mod part;
+pub mod protection;
+pub mod timing;
+
+pub use part::{Confidence, Part, SdkValues, part, part_named, parts};
+pub use timing::{Limits, Typical};

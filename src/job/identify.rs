@@ -9,9 +9,9 @@ use sha2::{Digest, Sha256};
 use super::plan::hex;
 use super::report::{JobError, Phase, Reporter};
 use crate::device::{Abilities, DeviceError, Facts, ReadFlash};
-use crate::image::code::CodeKey;
 use crate::image::family::Family;
-use crate::image::{firmware, rf, votes};
+use crate::image::firmware::{self, Firmware};
+use crate::image::{rf, votes};
 use crate::link::{LinkInfo, WireKind};
 use crate::units::{SECTOR, Span, Verdict, hex_text};
 
@@ -102,9 +102,9 @@ impl Identity {
             simulated: link.simulated,
             speed: facts.speed,
             dialect: facts.dialect,
-            boot_version: facts.boot_version.clone().or_else(|| votes::boot_version(flash)),
-            firmware: content.version.clone(),
-            code_key: content.key.map(|key: CodeKey| key.name.to_owned()),
+            boot_version: facts.boot_version.clone().or_else(|| content.boot_loader.as_ref()?.version.clone()),
+            firmware: firmware_text(&content),
+            code_key: content.key.map(|key| key.name()),
             mac_hash: mac.as_ref().map(rf::mac_hash),
             chip_key: chip_key(mac.as_ref(), facts, flash),
             rf_block: found.map(|(place, _)| place).or_else(|| chip.and_then(Family::rf_block)),
@@ -116,6 +116,14 @@ impl Identity {
     pub fn chip_text(&self) -> String {
         self.chip.map_or_else(|| "unknown".to_owned(), |chip| format!("{} {}", chip.name(), self.verdict))
     }
+}
+
+/// What runs on the chip, as far as its content tells: OpenBeken and LibreTiny by their version texts, else the name
+/// of the factory application.
+fn firmware_text(content: &Firmware) -> Option<String> {
+    let app = content.app.as_ref()?;
+    let open = content.openbeken().map(|version| format!("OpenBeken {version}"));
+    open.or_else(|| app.libretiny.clone()).or_else(|| app.name.as_ref().map(|name| format!("Tuya {name}")))
 }
 
 /// The MAC is what two chips never share. A chip without one is told by its boot loader and its flash.

@@ -3,8 +3,10 @@
 use super::plan::{Action, Run, Situation};
 use super::protect::Range;
 use super::spec::{BYPASS_PHRASE, BackupProof, Change, WriteSpec};
+use crate::image::finding::Severity;
 use crate::image::family::Family;
-use crate::image::firmware::{self, Firmware, Kind};
+use crate::image::Kind;
+use crate::image::firmware::{self, Firmware};
 use crate::problem::{Class, Explain, Problem};
 use crate::units::{SECTOR, Span, Verdict};
 
@@ -168,7 +170,7 @@ fn place_erase(spec: &WriteSpec) -> Result<Placed<'_>, Refusal> {
 fn place_image<'a>(spec: &'a WriteSpec, situation: &Situation<'_>, chip: Family) -> Result<Placed<'a>, Refusal> {
     let firmware = firmware::identify(&spec.image);
     let image = || spec.name.clone();
-    let kind = firmware.kind.words().to_owned();
+    let kind = firmware.kind.name().to_owned();
     if matches!(firmware.kind, Kind::Ug | Kind::Rbl | Kind::RawCode | Kind::RotatedDump) {
         return Err(Refusal::NotForFlash { image: image(), kind });
     }
@@ -182,7 +184,7 @@ fn place_image<'a>(spec: &'a WriteSpec, situation: &Situation<'_>, chip: Family)
         (None, Some(natural)) => natural,
         (None, None) => return Err(Refusal::NoPlace { image: image() }),
     };
-    let holds_code = firmware.kind.holds_code();
+    let holds_code = matches!(firmware.kind, Kind::Qio | Kind::Ua | Kind::Dump);
     if holds_code {
         check_code(spec, &firmware, situation, chip)?;
     } else if Span::new(at, spec.image.len() as u32).overlaps(code_area(chip)) {
@@ -218,13 +220,13 @@ fn check_code(
             return Err(Refusal::OtherChip { image: image(), image_chip, chip: chip.name() });
         }
     }
-    if let Some(finding) = firmware.damage() {
+    if let Some(finding) = firmware.problems.iter().find(|finding| finding.severity == Severity::Error) {
         return Err(Refusal::Damaged { image: image(), why: finding.what.clone() });
     }
-    let image_key = firmware.key.map_or("unknown", |key| key.name);
+    let image_key = firmware.key.map_or_else(|| "unknown".to_owned(), |key| key.name());
     match &situation.identity.code_key {
-        Some(chip_key) if chip_key != image_key => {
-            Err(Refusal::OtherKey { image: image(), image_key: image_key.to_owned(), chip_key: chip_key.clone() })
+        Some(chip_key) if *chip_key != image_key => {
+            Err(Refusal::OtherKey { image: image(), image_key, chip_key: chip_key.clone() })
         }
         _ => Ok(()),
     }

@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::spec::{Outcome, ProtectGoal};
 use super::{JobError, Reporter};
 use crate::chip::Part;
-use crate::codec::nor::{StatusBytes, protected_span};
+use crate::codec::nor::StatusBytes;
 use crate::device::{Abilities, Level, WriteFlash};
-use crate::units::{Span, size_text};
+use crate::units::{Span, Verdict, size_text};
 
 /// The protection of a chip as read at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -24,7 +24,9 @@ pub struct Protection {
     pub registers_locked: bool,
     /// The state in one sentence.
     pub sentence: String,
-    /// How sure the decoding is: `verified`, `sdk`, `inferred` … (flash-chips.toml).
+    /// How sure the decoding is.
+    pub verdict: Verdict,
+    /// Where the knowledge about this part's bits comes from.
     pub confidence: String,
 }
 
@@ -68,10 +70,11 @@ impl Protection {
                 registers: Vec::new(),
                 registers_locked: false,
                 sentence,
+                verdict: Verdict::NotChecked,
                 confidence: "not checked".to_owned(),
             };
         };
-        let span = part.and_then(|part| protected_span(part, bytes, size));
+        let span = part.and_then(|part| part.protected(bytes));
         let range = match span {
             None => Range::Unknown,
             Some(span) if span.is_empty() => Range::Open,
@@ -82,8 +85,9 @@ impl Protection {
             sentence: sentence(&range, size),
             range,
             registers: registers(bytes, part),
-            registers_locked: part.is_some_and(|part| part.layout.registers_locked(bytes)),
-            confidence: part.map_or_else(|| "unknown part".to_owned(), |part| part.scheme_confidence.clone()),
+            registers_locked: part.is_some_and(|part| part.layout.is_set("SRP1", bytes)),
+            verdict: part.map_or(Verdict::NotChecked, |part| part.scheme_confidence.verdict()),
+            confidence: part.map_or_else(|| "the part is not in the table".to_owned(), |part| part.scheme_confidence.words().to_owned()),
         }
     }
 
@@ -117,7 +121,8 @@ fn registers(status: StatusBytes, part: Option<&Part>) -> Vec<RegisterBits> {
     let present = values.into_iter().enumerate().filter_map(|(index, (name, value))| Some((index, name, value?)));
     present
         .map(|(index, name, value)| {
-            let names = part.and_then(|part| part.layout.bit_names(index));
+            let layout = part.map(|part| part.layout);
+            let names = layout.and_then(|layout| [Some(&layout.sr1), layout.sr2.as_ref(), layout.sr3.as_ref()][index]);
             let bits = (0..8_usize).rev().map(|bit| {
                 let name = names.and_then(|names| names.get(bit)).cloned().unwrap_or_else(|| format!("bit {bit}"));
                 (name, value >> bit & 1 == 1)
@@ -171,7 +176,7 @@ pub fn change(
     let refused = |why: crate::codec::nor::StatusRefusal| JobError::ProtectionRefused { why: why.to_string() };
     let change = match goal {
         ProtectGoal::Off => part.open(status),
-        ProtectGoal::On => part.factory(status, size),
+        ProtectGoal::On => part.factory(status),
         ProtectGoal::Restore(earlier) => part.back_to(status, earlier),
     }
     .map_err(refused)?;

@@ -1,8 +1,10 @@
 //! Static facts about flash parts and modules, read from the two tables beside this file.
 
+pub mod module;
 pub mod part;
 pub mod protection;
 pub mod timing;
 
+pub use module::{HEADER, Module, Pad, PadKind, WireRow, module, modules, wiring};
 pub use part::{Confidence, Part, SdkValues, part, part_named, parts};
 pub use timing::{Limits, Typical};

@@ -3,4 +3,6 @@
 pub mod problem;
 pub mod units;
 
+pub mod image;
+
 pub mod link;

@@ -4,8 +4,13 @@ pub mod problem;
 pub mod units;
 
 pub mod codec;
+pub mod image;
 
 pub mod chip;
 pub mod link;
 
 pub mod device;
+
+pub mod job;
+
+pub mod session;

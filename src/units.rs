@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use serde::Serialize;
 use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize};
 
 /// Bytes in a NOR page, the largest unit one program command takes (data sheet).
 pub const PAGE: u32 = 256;
@@ -161,7 +161,7 @@ pub fn hex_text(bytes: &[u8]) -> String {
 }
 
 /// How sure a statement is. There are no other words for it anywhere in the program (product.md rule 10).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Nobody looked.

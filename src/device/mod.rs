@@ -1,5 +1,6 @@
 //! Devices: one flash, reached over UART or SPI. Joins the codecs with a transport.
 
+pub mod attach;
 pub mod contract;
 
 pub use contract::{

@@ -17,7 +17,8 @@ pub(super) fn write_time(plan: &Plan, situation: &Situation<'_>) -> Duration {
     let part = situation.identity.flash.part.as_deref().and_then(part_named);
     let typical = part.map_or_else(Typical::of_any_part, |part| part.typical());
     let (blocks, sectors) = plan.erase_commands();
-    let erase = f64::from(blocks) * typical.block_erase.as_secs_f64() + f64::from(sectors) * typical.sector_erase.as_secs_f64();
+    let erase =
+        f64::from(blocks) * typical.block_erase.as_secs_f64() + f64::from(sectors) * typical.sector_erase.as_secs_f64();
 
     let speed = f64::from(situation.identity.speed.max(1));
     let chip = f64::from(plan.chip_size);

@@ -122,8 +122,12 @@ impl Identity {
 /// of the factory application.
 fn firmware_text(content: &Firmware) -> Option<String> {
     let app = content.app.as_ref()?;
-    let open = content.openbeken().map(|version| format!("OpenBeken {version}"));
-    open.or_else(|| app.libretiny.clone()).or_else(|| app.name.as_ref().map(|name| format!("Tuya {name}")))
+    let open = content.openbeken().map(str::to_owned).or_else(|| app.libretiny.clone());
+    let tuya = || {
+        let name = app.tuya_name.as_ref()?;
+        Some(format!("Tuya {name} {}", app.tuya_version.as_deref().unwrap_or_default()).trim_end().to_owned())
+    };
+    open.or_else(tuya)
 }
 
 /// The MAC is what two chips never share. A chip without one is told by its boot loader and its flash.
@@ -168,8 +172,11 @@ pub fn identify(device: &mut dyn ReadFlash, link: &LinkInfo, run: &mut dyn Repor
     let code = if device.abilities().prefer_crc { START } else { CODE };
     let places = [Family::Bk7231T, Family::Bk7231N].into_iter().filter_map(Family::rf_block);
     let chip = Span::new(0, size);
-    let spans: Vec<Span> =
-        std::iter::once(code).chain(places).map(|span| span.intersection(chip)).filter(|span| !span.is_empty()).collect();
+    let spans: Vec<Span> = std::iter::once(code)
+        .chain(places)
+        .map(|span| span.intersection(chip))
+        .filter(|span| !span.is_empty())
+        .collect();
     run.phase(Phase::Identify, spans.iter().map(|span| u64::from(span.len)).sum());
 
     let mut flash = vec![0xFF; size as usize];

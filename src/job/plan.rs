@@ -75,6 +75,8 @@ pub struct Group {
 pub struct Plan {
     /// What is written: the image's name.
     pub name: String,
+    /// What that is, in words: `QIO for BK7231T, OpenBK7231T_1.18.300`.
+    pub about: String,
     /// Image or erase.
     pub change: Change,
     /// The range asked for.
@@ -195,6 +197,7 @@ pub fn plan(spec: &WriteSpec, situation: &Situation<'_>) -> Result<Plan, Refusal
     };
     let mut plan = Plan {
         name: spec.name.clone(),
+        about: placed.about,
         change: spec.change,
         span: placed.span,
         chip_size: situation.identity.flash.size,
@@ -258,8 +261,7 @@ pub(super) fn groups(runs: &[Run]) -> Vec<Group> {
         let changed: Vec<(u32, Action)> = block.drain(..).filter(|(_, action)| *action != Action::Keep).collect();
         let (Some((first, _)), Some((last, _))) = (changed.first(), changed.last()) else { return };
         let span = Span::between(*first, last + SECTOR);
-        let to_erase: Vec<u32> =
-            changed.iter().filter(|(_, action)| action.erases()).map(|(at, _)| *at).collect();
+        let to_erase: Vec<u32> = changed.iter().filter(|(_, action)| action.erases()).map(|(at, _)| *at).collect();
         let whole = changed.len() as u32 * SECTOR == BLOCK && to_erase.len() * 2 >= changed.len();
         let erases = if whole {
             vec![(EraseUnit::Block, *first)]

@@ -3,9 +3,9 @@
 use super::plan::{Action, Run, Situation};
 use super::protect::Range;
 use super::spec::{BYPASS_PHRASE, BackupProof, Change, WriteSpec};
-use crate::image::finding::Severity;
-use crate::image::family::Family;
 use crate::image::Kind;
+use crate::image::family::Family;
+use crate::image::finding::Severity;
 use crate::image::firmware::{self, Firmware};
 use crate::problem::{Class, Explain, Problem};
 use crate::units::{SECTOR, Span, Verdict};
@@ -19,8 +19,8 @@ pub(super) struct Placed<'a> {
     pub span: Span,
     /// The bytes that go there.
     pub image: &'a [u8],
-    /// What it is; `None` for an erase.
-    pub firmware: Option<Firmware>,
+    /// What it is, in words.
+    pub about: String,
     /// What the person should know.
     pub notes: Vec<String>,
 }
@@ -164,7 +164,7 @@ fn place_erase(spec: &WriteSpec) -> Result<Placed<'_>, Refusal> {
     if spec.at.is_none() || span.is_empty() || span.to_sectors() != span {
         return Err(Refusal::NotSectors { span });
     }
-    Ok(Placed { span, image: &spec.image, firmware: None, notes: Vec::new() })
+    Ok(Placed { span, image: &spec.image, about: "empty flash".to_owned(), notes: Vec::new() })
 }
 
 fn place_image<'a>(spec: &'a WriteSpec, situation: &Situation<'_>, chip: Family) -> Result<Placed<'a>, Refusal> {
@@ -200,15 +200,22 @@ fn place_image<'a>(spec: &'a WriteSpec, situation: &Situation<'_>, chip: Family)
         }
         _ => (at, &*spec.image),
     };
-    Ok(Placed { span: Span::new(at, bytes.len() as u32), image: bytes, firmware: Some(firmware), notes })
+    Ok(Placed { span: Span::new(at, bytes.len() as u32), image: bytes, about: about(&firmware), notes })
 }
 
-fn check_code(
-    spec: &WriteSpec,
-    firmware: &Firmware,
-    situation: &Situation<'_>,
-    chip: Family,
-) -> Result<(), Refusal> {
+/// Kind, chip and version: `QIO for BK7231T, OpenBK7231T_1.18.300`.
+fn about(firmware: &Firmware) -> String {
+    let mut words = firmware.kind.name().to_owned();
+    if let Some(family) = firmware.family {
+        words.push_str(&format!(" for {family}"));
+    }
+    if let Some(version) = firmware.openbeken() {
+        words.push_str(&format!(", {version}"));
+    }
+    words
+}
+
+fn check_code(spec: &WriteSpec, firmware: &Firmware, situation: &Situation<'_>, chip: Family) -> Result<(), Refusal> {
     let image = || spec.name.clone();
     match firmware.family {
         None if firmware.votes.is_empty() => return Err(Refusal::UnknownImage { image: image() }),

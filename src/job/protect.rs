@@ -87,7 +87,10 @@ impl Protection {
             registers: registers(bytes, part),
             registers_locked: part.is_some_and(|part| part.layout.is_set("SRP1", bytes)),
             verdict: part.map_or(Verdict::NotChecked, |part| part.scheme_confidence.verdict()),
-            confidence: part.map_or_else(|| "the part is not in the table".to_owned(), |part| part.scheme_confidence.words().to_owned()),
+            confidence: part.map_or_else(
+                || "the part is not in the table".to_owned(),
+                |part| part.scheme_confidence.words().to_owned(),
+            ),
         }
     }
 
@@ -111,7 +114,11 @@ fn sentence(range: &Range, size: u32) -> String {
         Range::Open => "nothing is protected".to_owned(),
         Range::Protected(span) if span.len == size => format!("the whole chip is protected ({span})"),
         Range::Protected(span) => {
-            format!("{span} is protected ({}), {} open", size_text(span.len.into()), size_text((size - span.len).into()))
+            format!(
+                "{span} is protected ({}), {} open",
+                size_text(span.len.into()),
+                size_text((size - span.len).into())
+            )
         }
     }
 }

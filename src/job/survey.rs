@@ -10,11 +10,7 @@ use crate::units::SECTOR;
 ///
 /// # Errors
 /// [`JobError::Device`].
-pub fn survey(
-    device: &mut dyn ReadFlash,
-    known: Option<&[u8]>,
-    run: &mut dyn Reporter,
-) -> Result<Vec<u8>, JobError> {
+pub fn survey(device: &mut dyn ReadFlash, known: Option<&[u8]>, run: &mut dyn Reporter) -> Result<Vec<u8>, JobError> {
     let size = device.facts().size as usize;
     run.phase(Phase::Survey, size as u64);
     match known.filter(|known| known.len() == size && device.abilities().prefer_crc) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::report::{JobError, Phase, Reporter};
 use super::spec::{Extract, Outcome};
-use crate::device::{DeviceError, ReadFlash};
+use crate::device::{DeviceError, ReadFlash, Watch};
 use crate::units::{BLOCK, SECTOR, Span, hex_text};
 
 /// Reads a range and compares it once, independently.
@@ -63,9 +63,7 @@ pub fn verify(
     let differing = device.compare(whole.start, &wanted, run)?;
     match differing.first() {
         None => Ok(Outcome::Verified(span)),
-        Some(&first) => {
-            Err(JobError::Differs { count: differing.len(), of: (whole.len / SECTOR) as usize, at: first })
-        }
+        Some(&first) => Err(JobError::Differs { count: differing.len(), of: (whole.len / SECTOR) as usize, at: first }),
     }
 }
 
@@ -83,10 +81,10 @@ pub(super) fn first_difference(
     device: &mut dyn ReadFlash,
     at: u32,
     wanted: &[u8],
-    run: &mut dyn Reporter,
+    watch: &mut dyn Watch,
 ) -> Result<Difference, DeviceError> {
     let mut is = vec![0; SECTOR as usize];
-    device.read(at, &mut is, run)?;
+    device.read(at, &mut is, watch)?;
     let offset = is.iter().zip(wanted).position(|(is, wanted)| is != wanted).unwrap_or(0);
     let end = (offset + 8).min(is.len());
     let text = |bytes: &[u8]| bytes.get(offset..end).map(hex_text).unwrap_or_default();

@@ -12,7 +12,7 @@ use super::report::{JobError, Phase, Reporter};
 use super::spec::{BackupProof, ProtectGoal, SectorCounts, SectorState, WriteReport, WriteSpec};
 use super::survey::survey;
 use super::verify::first_difference;
-use crate::device::{Level, ReadFlash, SectorData, WriteFlash};
+use crate::device::{Level, SectorData, WriteFlash};
 use crate::link::LinkInfo;
 use crate::units::{SECTOR, Span, hex_text};
 
@@ -136,7 +136,11 @@ fn carry_out(device: &mut dyn WriteFlash, plan: &Plan, run: &mut dyn Reporter) -
     for &at in &differing {
         run.sectors(Span::new(at, SECTOR), SectorState::Unknown);
     }
-    if written { Err(failed(device, plan, &differing, run)?) } else { Err(JobError::KeptChanged { count: differing.len(), at: first }) }
+    if written {
+        Err(failed(device, plan, &differing, run)?)
+    } else {
+        Err(JobError::KeptChanged { count: differing.len(), at: first })
+    }
 }
 
 fn write_group(
@@ -231,7 +235,10 @@ fn failed(
             "lower the speed, check supply and ground, then write the same image again: equal sectors are kept".to_owned(),
         ),
     };
-    run.note(Level::Error, format!("sector 0x{at:06X} starts with {}", difference.content.get(..8).map(hex_text).unwrap_or_default()));
+    run.note(
+        Level::Error,
+        format!("sector 0x{at:06X} starts with {}", difference.content.get(..8).map(hex_text).unwrap_or_default()),
+    );
     Ok(JobError::VerifyFailed {
         count: wrong.len(),
         at: difference.at,

@@ -18,7 +18,9 @@ pub fn is_boot_eeprom(root: &Path, bus: u8, select: u8) -> bool {
         return bus == 10;
     };
     let path = node.to_string_lossy().into_owned();
-    path.contains("spi@7d004000") || path.contains("spi@107d004000") || (path.contains("spi@7e204000") && eeprom_pins(root))
+    path.contains("spi@7d004000")
+        || path.contains("spi@107d004000")
+        || (path.contains("spi@7e204000") && eeprom_pins(root))
 }
 
 /// Whether the header controller's pins are routed to the EEPROM instead of the header.

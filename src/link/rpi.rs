@@ -156,7 +156,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .map(|(bus, select)| {
             let node = format!("/dev/spidev{bus}.{select}");
             let obstacle = super::host::access(std::path::Path::new(&node), "spi").map(|error| error.explain());
-            Endpoint { link: format!("spi:{bus}.{select}?cen={DEFAULT_CEN}"), about: format!("{node}, header SPI bus"), obstacle }
+            Endpoint {
+                link: format!("spi:{bus}.{select}?cen={DEFAULT_CEN}"),
+                about: format!("{node}, header SPI bus"),
+                obstacle,
+            }
         })
         .collect()
 }

@@ -107,7 +107,9 @@ impl SerialLink for Port {
 
     fn set_baud(&mut self, baud: u32) -> Result<(), LinkError> {
         // Bytes on their way leave at the old rate: wait for the time they need on the wire.
-        std::thread::sleep(Duration::from_secs_f64(self.port.bytes_to_write().unwrap_or(0) as f64 * 10.0 / f64::from(self.baud)));
+        std::thread::sleep(Duration::from_secs_f64(
+            self.port.bytes_to_write().unwrap_or(0) as f64 * 10.0 / f64::from(self.baud),
+        ));
         self.port.set_baud_rate(baud).map_err(|error| LinkError::Unsupported {
             name: self.name.clone(),
             what: format!("{baud} baud ({})", error.description),
@@ -134,12 +136,12 @@ struct ModemLine {
 
 impl ResetLine for ModemLine {
     fn hold(&mut self, reset: bool) -> Result<(), LinkError> {
-        let done = if self.dtr {
-            self.port.write_data_terminal_ready(reset)
-        } else {
-            self.port.write_request_to_send(reset)
-        };
-        done.map_err(|error| LinkError::Unsupported { name: self.name.clone(), what: format!("modem lines ({})", error.description) })
+        let done =
+            if self.dtr { self.port.write_data_terminal_ready(reset) } else { self.port.write_request_to_send(reset) };
+        done.map_err(|error| LinkError::Unsupported {
+            name: self.name.clone(),
+            what: format!("modem lines ({})", error.description),
+        })
     }
 
     fn describe(&self) -> String {

@@ -185,4 +185,3 @@ pub(super) fn busy(asked: &'static str, running: &'static str) -> Problem {
         format!("wait for {running} to end, or stop it with Esc"),
     )
 }
-

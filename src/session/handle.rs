@@ -21,9 +21,8 @@ impl Session {
     /// The system's error when no thread can be started.
     pub fn spawn(sink: Box<dyn FnMut(Event) + Send>) -> std::io::Result<Self> {
         let (commands, inbox) = channel();
-        let thread = std::thread::Builder::new()
-            .name("session".to_owned())
-            .spawn(move || Actor::new(inbox, sink).run())?;
+        let thread =
+            std::thread::Builder::new().name("session".to_owned()).spawn(move || Actor::new(inbox, sink).run())?;
         Ok(Self { commands, next: 1, thread: Some(thread) })
     }
 

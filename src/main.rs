@@ -1,1 +1,31 @@
-fn main() {}
+//! The program: reads the arguments and picks a front end.
+
+use std::process::ExitCode;
+
+use bkbench::{cli, tui};
+
+fn main() -> ExitCode {
+    if let Err(report) = color_eyre::install() {
+        eprintln!("bkbench: {report}");
+    }
+    let args = match cli::parse() {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    if args.command.is_some() {
+        return cli::run(args);
+    }
+    match workbench(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::from(problem.class.exit_code())
+        }
+    }
+}
+
+fn workbench(args: &cli::Args) -> Result<(), bkbench::problem::Problem> {
+    let settings = cli::settings(args)?;
+    let link = cli::link_text(args, &settings);
+    tui::run(tui::Options { link, speed: args.speed, settings })
+}

@@ -1,4 +1,1 @@
 //! The one integration-test binary.
-
-mod layers;
-mod support;

@@ -1,5 +1,7 @@
 //! What several tests need.
 
+pub mod bench;
+
 use std::path::{Path, PathBuf};
 
 /// The root of the package.

@@ -231,6 +231,14 @@ pub enum DeviceError {
         /// The ids read.
         ids: String,
     },
+    /// Two reads of the same bytes differ although the id is stable.
+    #[error("two reads at 0x{at:06X} differ, at {speed}")]
+    UnstableRead {
+        /// Flash offset.
+        at: u32,
+        /// Clock or rate of the reads.
+        speed: String,
+    },
     /// The chip that answers is not the one that was identified.
     #[error("another chip answers: {was} before, {is} now")]
     OtherChip {
@@ -283,6 +291,14 @@ pub enum DeviceError {
         /// What was written.
         wanted: String,
         /// What is read back.
+        is: String,
+    },
+    /// The status registers are not the ones a change was made from.
+    #[error("the status registers changed since they were read: {was} before, {is} now")]
+    StatusMoved {
+        /// What the change was made from.
+        was: String,
+        /// What is read now.
         is: String,
     },
     /// The link cannot do this at all.
@@ -345,6 +361,13 @@ impl Explain for DeviceError {
                 "a missing or thin ground, a loose contact, or a clock too fast for the wires",
                 "check the ground wire (next to SCK), shorten the wires, lower the clock",
             ),
+            Self::UnstableRead { .. } => Problem::new(
+                Class::NoDevice,
+                "E323",
+                what,
+                "a missing or thin ground, a loose contact, or a supply that sags",
+                "check the ground wire and the 3.3 V supply, shorten the wires, then connect again",
+            ),
             Self::OtherChip { .. } => Problem::new(
                 Class::Refused,
                 "E313",
@@ -393,6 +416,13 @@ impl Explain for DeviceError {
                 what,
                 "the WP pin or a lock bit (SRP) holds the registers",
                 "nothing was erased; look at the SRP bits on the Protect tab, power-cycle the module and try again",
+            ),
+            Self::StatusMoved { .. } => Problem::new(
+                Class::Refused,
+                "E322",
+                what,
+                "the firmware ran in between and set its own protection, or a contact is loose",
+                "read the protection again, look at what would change, then repeat",
             ),
             Self::Unable { remedy, .. } => {
                 Problem::new(Class::Refused, "E320", what, "the loader has no command for it", *remedy)

@@ -2,7 +2,11 @@
 
 pub mod attach;
 pub mod contract;
+mod guard;
+mod spi;
+mod status;
 
+pub use attach::{AttachOptions, attach};
 pub use contract::{
     Abilities, Cancelled, DeviceError, EraseUnit, Facts, Level, ReadFlash, SectorData, Unwatched, Watch, WriteFlash,
 };

@@ -6,3 +6,4 @@ pub mod units;
 pub mod image;
 
 pub mod link;
+pub mod store;

@@ -3,6 +3,7 @@
 use crc::{CRC_16_CMS, Crc, Table};
 
 use super::bytes::{all, u32_le};
+use super::family::BOOT_LOADER_LEN;
 
 /// Bytes of a code block in flash: 32 bytes of code and a CRC.
 pub const BLOCK: usize = 34;
@@ -214,6 +215,12 @@ pub fn key_of(container: &[u8], at: u32) -> Option<CodeKey> {
         .find(|key| vector ^ key.keystream(at.wrapping_add(4)) == VECTOR && (crc_good || !key.is_none()))
 }
 
+/// The key of the chip a flash was read from, by trial on its boot loader, else on its application.
+pub fn key_of_flash(flash: &[u8]) -> Option<CodeKey> {
+    let app = flash.get(BOOT_LOADER_LEN as usize..).unwrap_or(&[]);
+    key_of(flash, 0).or_else(|| key_of(app, APP_LOGICAL))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,6 +307,15 @@ mod tests {
             }
         }
         assert_eq!(key_of(&VECTOR.to_le_bytes().repeat(9), 0), None, "linker output has no CRCs");
+    }
+
+    #[test]
+    fn a_flash_without_its_boot_loader_still_tells_its_key() {
+        let mut code = VECTOR.to_le_bytes().repeat(8);
+        CodeKey::TUYA.apply(&mut code, APP_LOGICAL);
+        let flash = [vec![0xFF; 0x11000], pack(&code)].concat();
+        assert_eq!(key_of_flash(&flash), Some(CodeKey::TUYA));
+        assert_eq!(key_of_flash(&[0xFF; 99]), None);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub struct Rule {
 }
 
 /// Share of constant sectors, in percent, above which a flash is not believed to be one with firmware. The factory
-/// dumps seen have 5 to 45.
+/// dumps seen have 5 to 47.
 const MANY_CONSTANT: usize = 90;
 
 /// Checks a whole flash, in flash order.

@@ -52,7 +52,8 @@
 //! | 3 | [`device`] | one flash, over UART or SPI | 0–2, but not `store` |
 //! | 4 | [`job`] | one file per job, the plan, the rules of a write | 0–3, but not `store` |
 //! | 5 | [`session`] | actor, handle, events, reducer | 0–4, but not `store` |
-//! | 6 | [`cli`], [`tui`] | the two front ends | 0–5 |
+//! | 6 | [`archive`] | backups of chips, from a job's result to the store and back | 0–5 |
+//! | 7 | [`cli`], [`tui`] | the two front ends | 0–6 |
 //!
 //! A module imports only from rows above it (and from itself). Families follow one pattern: a contract file, one
 //! implementation per file, and a table in `mod.rs` (links, tabs, themes).
@@ -79,9 +80,14 @@ pub mod image;
 pub mod link;
 
 pub mod chip;
+pub mod store;
 
 pub mod device;
 
 pub mod job;
 
 pub mod session;
+
+pub mod archive;
+
+pub mod cli;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bkbench::{cli, tui};
+use bkbench::cli;
 
 fn main() -> ExitCode {
     if let Err(report) = color_eyre::install() {
@@ -15,17 +15,5 @@ fn main() -> ExitCode {
     if args.command.is_some() {
         return cli::run(args);
     }
-    match workbench(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            eprintln!("{problem}");
-            ExitCode::from(problem.class.exit_code())
-        }
-    }
-}
-
-fn workbench(args: &cli::Args) -> Result<(), bkbench::problem::Problem> {
-    let settings = cli::settings(args)?;
-    let link = cli::link_text(args, &settings);
-    tui::run(tui::Options { link, speed: args.speed, settings })
+    ExitCode::FAILURE
 }

@@ -35,7 +35,13 @@ impl Client {
     /// A host problem when the system gives no thread or no signal handler.
     pub fn new(out: Out) -> Result<Self, Problem> {
         let host = |error: std::io::Error| {
-            Problem::new(Class::Host, "E110", format!("the session cannot start: {error}"), "the system is out of threads", "close other programs and try again")
+            Problem::new(
+                Class::Host,
+                "E120",
+                format!("the session cannot start: {error}"),
+                "the system is out of threads",
+                "close other programs and try again",
+            )
         };
         let (sender, events) = channel();
         let session = Session::spawn(Box::new(move |event| {

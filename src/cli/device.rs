@@ -8,21 +8,19 @@ use serde_json::json;
 use super::Context;
 use super::args::ProtectAction;
 use super::client::Client;
+use crate::archive;
 use crate::codec::nor::StatusBytes;
 use crate::image::firmware;
-use crate::job::{BackupRead, ConnectSpec, Identity, JobSpec, Outcome, ProtectGoal, Protection};
+use crate::job::{BackupRead, Identity, JobSpec, Outcome, ProtectGoal, Protection};
 use crate::problem::{Class, Explain, Problem};
-use crate::store::{self, Manifest};
+use crate::store::files;
 use crate::units::{Span, clock_text, size_text};
 
 /// A client with the link open and the chip identified.
 pub(super) fn connect(context: &Context) -> Result<(Client, Arc<Identity>), Problem> {
-    let link = context.link()?;
+    let wanted = context.link()?;
     let mut client = Client::new(context.out)?;
-    let settings = &context.settings;
-    let wanted = link.get("baud").or_else(|| link.get("clock")).and_then(|text| text.parse().ok());
-    let speed = context.args.speed.or(wanted).or_else(|| settings.speed_for(&link.scheme));
-    match client.run(JobSpec::Connect(ConnectSpec { link, speed }))? {
+    match client.run(JobSpec::Connect(wanted))? {
         Outcome::Connected(identity) => Ok((client, identity)),
         other => Err(unexpected("connect", &other)),
     }
@@ -45,8 +43,8 @@ pub(super) fn unexpected(job: &str, outcome: &Outcome) -> Problem {
 pub(super) fn info(context: &Context) -> Result<(), Problem> {
     let (client, identity) = connect(context)?;
     let protection = client.view.protection.clone();
-    let backup = store::find_backup(&context.settings.backups_folder()?, &identity.chip_key);
-    let path = backup.as_ref().map(|backup| backup.path.display().to_string());
+    let found = archive::find(&context.settings, &identity)?;
+    let path = found.backup.map(|backup| backup.path.display().to_string());
     let mut document = json!(&*identity);
     if let Some(fields) = document.as_object_mut() {
         fields.insert("protection".to_owned(), json!(protection.as_deref()));
@@ -91,11 +89,11 @@ fn info_text(identity: &Identity, protection: Option<&Protection>, backup: Optio
 /// `read`: the whole chip.
 pub(super) fn back_up(context: &Context, output: Option<PathBuf>) -> Result<(), Problem> {
     if let Some(path) = &output {
-        store::must_be_new(path).map_err(|error| error.explain())?;
+        files::must_be_new(path).map_err(|error| error.explain())?;
     }
     let (mut client, _) = connect(context)?;
     let read = run_backup(&mut client)?;
-    let saved = save_backup(context, &read, output.as_deref())?;
+    let saved = archive::keep(&context.settings, output.as_deref(), &read)?;
     let proven = read.proven();
     let document = json!({
         "file": saved.path.display().to_string(),
@@ -112,8 +110,11 @@ pub(super) fn back_up(context: &Context, output: Option<PathBuf>) -> Result<(), 
     context.out.result(document, || {
         let state = if proven { "proven: two independent passes agree" } else { "NOT proven" };
         let had = if saved.already_had { "\nthe same content was already there" } else { "" };
-        let rules: Vec<String> =
-            read.rules.iter().map(|rule| format!("  {:<12} {}: {}", rule.verdict.word(), rule.name, rule.what)).collect();
+        let rules: Vec<String> = read
+            .rules
+            .iter()
+            .map(|rule| format!("  {:<12} {}: {}", rule.verdict.word(), rule.name, rule.what))
+            .collect();
         format!(
             "{}\nsha256 {}\n{}, {state}\n{}{had}",
             saved.path.display(),
@@ -122,7 +123,7 @@ pub(super) fn back_up(context: &Context, output: Option<PathBuf>) -> Result<(), 
             rules.join("\n")
         )
     });
-    if proven { Ok(()) } else { Err(unproven(&read)) }
+    if proven { Ok(()) } else { Err(archive::unproven(&read)) }
 }
 
 /// Runs the backup job.
@@ -133,72 +134,27 @@ pub(super) fn run_backup(client: &mut Client) -> Result<Arc<BackupRead>, Problem
     }
 }
 
-/// The failure of a backup that may not stand behind a write.
-pub(super) fn unproven(read: &BackupRead) -> Problem {
-    let weak: Vec<String> = read
-        .rules
-        .iter()
-        .filter(|rule| rule.verdict < crate::units::Verdict::Likely)
-        .map(|rule| rule.what.clone())
-        .chain(read.unstable.iter().map(|at| format!("sector 0x{at:06X} never reads the same twice")))
-        .collect();
-    Problem::new(
-        Class::Verification,
-        "E520",
-        format!("the backup is not proven: {}", weak.join("; ")),
-        "the wires, the clock or the supply are not good enough, or the chip holds no firmware",
-        "lower the speed, check ground and supply, and read again; the file was kept for a look",
-    )
-}
-
-/// Writes a backup with its manifest.
-pub(super) fn save_backup(
-    context: &Context,
-    read: &BackupRead,
-    output: Option<&Path>,
-) -> Result<store::Saved, Problem> {
-    let folder = context.settings.backups_folder()?;
-    store::save_backup(&folder, output, &read.bytes, manifest(read)).map_err(|error| error.explain())
-}
-
-fn manifest(read: &BackupRead) -> Manifest {
-    let identity = &read.identity;
-    Manifest::new(store::Provenance {
-        chip: identity.chip,
-        verdict: identity.verdict,
-        chip_key: identity.chip_key.clone(),
-        jedec: identity.flash.jedec.clone(),
-        part: identity.flash.part.clone(),
-        status: read.status.map(|status| [Some(status.sr1), status.sr2, status.sr3]),
-        link: identity.link.clone(),
-        simulated: identity.simulated,
-        speeds: read.speeds,
-        retries: read.retries,
-        unstable: read.unstable.clone(),
-        rules: read.rules.clone(),
-        proven: read.proven(),
-    })
-}
-
 /// `read --start --length`
 pub(super) fn extract(context: &Context, output: Option<PathBuf>, start: u32, length: u32) -> Result<(), Problem> {
     let path = output.unwrap_or_else(|| PathBuf::from(format!("extract-{start:06X}-{length:X}.bin")));
-    store::must_be_new(&path).map_err(|error| error.explain())?;
+    files::must_be_new(&path).map_err(|error| error.explain())?;
     let (mut client, _) = connect(context)?;
     let extract = match client.run(JobSpec::Read(Span::new(start, length)))? {
         Outcome::Extract(extract) => extract,
         other => return Err(unexpected("read", &other)),
     };
-    store::write_new(&path, &extract.bytes).map_err(|error| error.explain())?;
+    files::write_new(&path, &extract.bytes).map_err(|error| error.explain())?;
     let sha256 = crate::image::sha256_hex(&extract.bytes);
     let document = json!({"file": path.display().to_string(), "extract": extract.span, "size": extract.bytes.len(), "sha256": sha256});
-    context.out.result(document, || format!("{}\nextract of {}, read twice\nsha256 {sha256}", path.display(), extract.span));
+    context
+        .out
+        .result(document, || format!("{}\nextract of {}, read twice\nsha256 {sha256}", path.display(), extract.span));
     Ok(())
 }
 
 /// `verify`
 pub(super) fn verify(context: &Context, file: &Path, at: Option<u32>) -> Result<(), Problem> {
-    let bytes = store::read_file(file).map_err(|error| error.explain())?;
+    let bytes = files::read(file).map_err(|error| error.explain())?;
     let at = at.or_else(|| firmware::identify(&bytes).natural_address).ok_or_else(|| {
         Problem::new(
             Class::Usage,
@@ -211,7 +167,9 @@ pub(super) fn verify(context: &Context, file: &Path, at: Option<u32>) -> Result<
     let (mut client, _) = connect(context)?;
     match client.run(JobSpec::Verify { at, expected: bytes.into() })? {
         Outcome::Verified(span) => {
-            context.out.result(json!({"verified": true, "span": span}), || format!("{span} holds exactly {}", file.display()));
+            context
+                .out
+                .result(json!({"verified": true, "span": span}), || format!("{span} holds exactly {}", file.display()));
             Ok(())
         }
         other => Err(unexpected("verify", &other)),
@@ -225,7 +183,9 @@ pub(super) fn protect(context: &Context, action: ProtectAction) -> Result<(), Pr
         ProtectAction::Status => {
             let protection = client.view.protection.clone();
             let document = json!({"protection": protection.as_deref()});
-            context.out.result(document, || protection.as_deref().map_or_else(|| "unknown".to_owned(), protection_text));
+            context
+                .out
+                .result(document, || protection.as_deref().map_or_else(|| "unknown".to_owned(), protection_text));
             return Ok(());
         }
         ProtectAction::Off => ProtectGoal::Off,
@@ -245,9 +205,7 @@ pub(super) fn protect(context: &Context, action: ProtectAction) -> Result<(), Pr
 
 /// The registers that the newest proven backup of this chip recorded.
 fn recorded(context: &Context, identity: &Identity) -> Result<StatusBytes, Problem> {
-    let backup = store::find_backup(&context.settings.backups_folder()?, &identity.chip_key);
-    let status = backup.and_then(|backup| backup.manifest.status());
-    status.map(|[sr1, sr2, sr3]| StatusBytes { sr1: sr1.unwrap_or(0), sr2, sr3 }).ok_or_else(|| {
+    archive::find(&context.settings, identity)?.status.ok_or_else(|| {
         Problem::new(
             Class::Refused,
             "E521",
@@ -276,7 +234,9 @@ pub(super) fn reboot(context: &Context) -> Result<(), Problem> {
     let (mut client, _) = connect(context)?;
     match client.run(JobSpec::Reboot)? {
         Outcome::Rebooted => {
-            context.out.result(json!({"rebooted": true}), || "the firmware was started; whether it runs was not checked".to_owned());
+            context.out.result(json!({"rebooted": true}), || {
+                "the firmware was started; whether it runs was not checked".to_owned()
+            });
             Ok(())
         }
         other => Err(unexpected("reboot", &other)),

@@ -5,16 +5,18 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::Context;
+use crate::image::firmware::Firmware;
+use crate::image::inspect::Inspection;
 use crate::image::search::{self, Pattern};
-use crate::image::{firmware, inspect as inspection};
+use crate::image::{Finding, firmware, inspect as inspection};
 use crate::problem::{Class, Explain, Problem};
-use crate::store;
+use crate::store::files;
 use crate::units::size_text;
 
 /// Hits listed at most; all are counted.
 const LISTED: usize = 100_000;
 /// Longest text shown around a hit, in bytes.
-const CONTEXT: usize = 512;
+const CONTEXT: u32 = 512;
 
 /// How the pattern of a search is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,7 @@ impl How {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Problem> {
-    store::read_file(file).map_err(|error| error.explain())
+    files::read(file).map_err(|error| error.explain())
 }
 
 fn name(file: &Path) -> String {
@@ -46,7 +48,13 @@ fn name(file: &Path) -> String {
 
 fn to_json(value: &impl serde::Serialize) -> Result<Value, Problem> {
     serde_json::to_value(value).map_err(|error| {
-        Problem::new(Class::Internal, "E605", format!("the result is no JSON: {error}"), "a fault of the program", "please report this")
+        Problem::new(
+            Class::Internal,
+            "E605",
+            format!("the result is no JSON: {error}"),
+            "a fault of the program",
+            "please report this",
+        )
     })
 }
 
@@ -56,7 +64,7 @@ pub(super) fn inspect(context: &Context, file: &Path) -> Result<(), Problem> {
     let mut found = inspection::inspect(&bytes);
     found.file = Some(name(file));
     let document = to_json(&found)?;
-    context.out.result(document, || found.text());
+    context.out.result(document, || inspection_text(&found));
     Ok(())
 }
 
@@ -66,18 +74,65 @@ pub(super) fn identify(context: &Context, file: &Path) -> Result<(), Problem> {
     let mut found = firmware::identify(&bytes);
     found.file = Some(name(file));
     let document = to_json(&found)?;
-    context.out.result(document, || found.text());
+    context.out.result(document, || firmware_text(&found));
     Ok(())
+}
+
+fn inspection_text(found: &Inspection) -> String {
+    let unknown = || "unknown".to_owned();
+    let chip = found.chip.map_or_else(unknown, |chip| format!("{chip} {}", found.verdict));
+    let mut lines = vec![
+        format!("kind      {}, {}", found.kind.name(), size_text(found.size)),
+        format!("sha256    {}", found.sha256),
+        format!("chip      {chip}"),
+    ];
+    lines.extend(found.chip_evidence.iter().map(|line| format!("            {line}")));
+    if found.rotation > 0 {
+        lines.push(format!(
+            "rotation  0x{:06X}: the file starts at that flash address and wraps around",
+            found.rotation
+        ));
+    }
+    if let Some(version) = &found.openbeken {
+        lines.push(format!("firmware  {version}"));
+    }
+    lines.push("regions   (file offsets)".to_owned());
+    lines.extend(found.regions.iter().map(|region| format!("  {}  {}", region.span, region.name)));
+    lines.extend(problem_lines(&found.problems));
+    lines.join("\n")
+}
+
+fn firmware_text(found: &Firmware) -> String {
+    let unknown = || "unknown".to_owned();
+    let mut lines = vec![
+        format!("kind      {}, {}", found.kind.name(), size_text(found.size)),
+        format!("sha256    {}", found.sha256),
+        format!("chip      {}", found.family.map_or_else(unknown, |chip| format!("{chip} {}", found.verdict))),
+    ];
+    lines.extend(found.votes.iter().map(|vote| format!("            {}", vote.evidence)));
+    lines.push(format!("key       {}", found.key.map_or_else(|| "none".to_owned(), |key| key.name())));
+    if let Some(version) = found.openbeken() {
+        lines.push(format!("firmware  {version}"));
+    }
+    let place = found.natural_address.map_or_else(|| "not for direct writing".to_owned(), |at| format!("0x{at:06X}"));
+    lines.push(format!("address   {place}"));
+    lines.push(format!("intact    {}", if found.has_errors() { "no" } else { "yes" }));
+    lines.extend(problem_lines(&found.problems));
+    lines.join("\n")
+}
+
+fn problem_lines(problems: &[Finding]) -> impl Iterator<Item = String> {
+    problems.iter().map(|problem| format!("{}  {}", problem.code, problem.what))
 }
 
 /// `search`
 pub(super) fn search(context: &Context, file: &Path, pattern: &str, how: How) -> Result<(), Problem> {
     let bytes = read(file)?;
     let compiled = match how {
-        How::Text => Pattern::text(pattern),
+        How::Text => Ok(Pattern::text(pattern)),
         How::Hex => Pattern::hex(pattern),
         How::Regex => Pattern::regex(pattern),
-        How::Utf16 => Pattern::utf16(pattern),
+        How::Utf16 => Ok(Pattern::utf16(pattern)),
     }
     .map_err(|error| error.explain())?;
     let hits = search::find_all(&bytes, &compiled, LISTED);
@@ -94,7 +149,8 @@ pub(super) fn search(context: &Context, file: &Path, pattern: &str, how: How) ->
             })
         })
         .collect();
-    let document = json!({"file": name(file), "size": bytes.len(), "pattern": pattern, "count": hits.total, "hits": listed});
+    let document =
+        json!({"file": name(file), "size": bytes.len(), "pattern": pattern, "count": hits.total, "hits": listed});
     context.out.result(document, || {
         let lines = hits.offsets.iter().map(|&(at, _)| {
             let around = search::text_around(&bytes, at, 64);

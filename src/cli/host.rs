@@ -38,7 +38,7 @@ pub(super) fn wiring(context: &Context, name: &str, wire: Option<WireKind>) -> R
     };
     let wire = wire.unwrap_or_else(|| module.default_wire());
     let rows = chip::wiring(module, wire);
-    let missing = module.missing_pads(wire);
+    let missing = if wire == WireKind::Spi { module.spi_missing_words() } else { Vec::new() };
     let rows_json: Vec<Value> = rows
         .iter()
         .map(|row| json!({"signal": row.signal, "pad": row.pad, "raspberry_pi": row.pi, "pin": row.pi_pin, "note": row.note}))
@@ -74,10 +74,10 @@ pub(super) fn config(context: &Context) -> Result<(), Problem> {
     let origins = &context.loaded.origins;
     let list: Vec<Value> = origins
         .iter()
-        .map(|origin| json!({"key": origin.key, "value": origin.value, "from": origin.origin.to_string()}))
+        .map(|origin| json!({"key": origin.key, "value": origin.value, "from": origin.source.to_string()}))
         .collect();
     context.out.result(json!({"settings": list}), || {
-        let lines = origins.iter().map(|origin| format!("{:<20} {:<24} {}", origin.key, origin.value, origin.origin));
+        let lines = origins.iter().map(|origin| format!("{:<20} {:<24} {}", origin.key, origin.value, origin.source));
         lines.collect::<Vec<_>>().join("\n")
     });
     Ok(())
@@ -92,6 +92,12 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<(), Problem> {
 /// `man`
 pub(super) fn man() -> Result<(), Problem> {
     clap_mangen::Man::new(Args::command()).render(&mut std::io::stdout()).map_err(|error| {
-        Problem::new(Class::Host, "E111", format!("the page cannot be written: {error}"), "stdout is closed or full", "send it to a file")
+        Problem::new(
+            Class::Host,
+            "E121",
+            format!("the page cannot be written: {error}"),
+            "stdout is closed or full",
+            "send it to a file",
+        )
     })
 }

@@ -16,7 +16,7 @@ pub use args::Args;
 use args::{Command, ConfigAction};
 use out::Out;
 
-use crate::link::LinkSpec;
+use crate::job::{ConnectSpec, Usual};
 use crate::problem::{Class, Explain, Problem};
 use crate::store::{Loaded, Settings};
 
@@ -42,7 +42,7 @@ struct Context {
 
 impl Context {
     /// The link to use: the command line's, else the settings'.
-    fn link(&self) -> Result<LinkSpec, Problem> {
+    fn link(&self) -> Result<ConnectSpec, Problem> {
         let text = link_text(&self.args, &self.settings).ok_or_else(|| {
             Problem::new(
                 Class::Usage,
@@ -52,7 +52,7 @@ impl Context {
                 "give --link, for example --link sim:wb2s; `bkbench links` lists what is here",
             )
         })?;
-        LinkSpec::parse(&text).map_err(|error| error.explain())
+        ConnectSpec::new(&text, self.args.speed, &usual(&self.settings)).map_err(|error| error.explain())
     }
 }
 
@@ -60,6 +60,29 @@ impl Context {
 pub fn link_text(args: &Args, settings: &Settings) -> Option<String> {
     let demo = args.demo.then(|| "sim:wb2s".to_owned());
     demo.or_else(|| args.link.clone()).or_else(|| Some(settings.link.clone()).filter(|link| !link.is_empty()))
+}
+
+/// What a link takes by the settings.
+pub fn usual(settings: &Settings) -> Usual {
+    Usual {
+        spi_clock: settings.spi.clock_hz,
+        spi_entry_clock: settings.spi.entry_clock_hz,
+        uart_baud: settings.uart.baud,
+        cen: settings.cen,
+    }
+}
+
+/// The settings in force: file, environment, then the command line.
+///
+/// # Errors
+/// The store's problem when the settings file cannot be used.
+pub fn settings(args: &Args) -> Result<Settings, Problem> {
+    let mut settings = Settings::load().map_err(|error| error.explain())?.settings;
+    if let Some(theme) = &args.theme {
+        settings.theme.clone_from(theme);
+    }
+    settings.mouse &= !args.no_mouse;
+    Ok(settings)
 }
 
 /// Runs a headless command, prints its result, and returns the exit code.

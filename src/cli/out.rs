@@ -84,8 +84,7 @@ fn event_json(what: &What) -> Option<Value> {
         What::Sectors { id, span, state } => json!({"event": "sectors", "job": id, "span": span, "state": state}),
         What::Retried { id, count, what } => json!({"event": "retried", "job": id, "count": count, "what": what}),
         What::Finished { id, result, left } => {
-            let left: Vec<Value> =
-                left.iter().map(|(span, state)| json!({"span": span, "state": state})).collect();
+            let left: Vec<Value> = left.iter().map(|(span, state)| json!({"span": span, "state": state})).collect();
             json!({"event": "finished", "job": id, "error": result.as_ref().err(), "left": left})
         }
         What::Refused { id, problem } => json!({"event": "refused", "job": id, "error": problem}),

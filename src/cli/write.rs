@@ -9,17 +9,18 @@ use serde_json::json;
 use super::Context;
 use super::args::Consent;
 use super::client::Client;
-use super::device::{connect, run_backup, save_backup, unexpected, unproven};
+use super::device::{connect, run_backup, unexpected};
+use crate::archive;
 use crate::job::{
     BackupProof, Change, Identity, JobSpec, Outcome, Plan, ProvenBackup, SectorState, WriteReport, WriteSpec,
 };
 use crate::problem::{Class, Explain, Problem};
-use crate::store;
+use crate::store::files;
 use crate::units::{SECTOR, Span};
 
 /// `write`
 pub(super) fn image(context: &Context, file: &Path, at: Option<u32>, consent: &Consent) -> Result<(), Problem> {
-    let bytes = store::read_file(file).map_err(|error| error.explain())?;
+    let bytes = files::read(file).map_err(|error| error.explain())?;
     let name = file.file_name().map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into_owned());
     change(context, consent, |backup| WriteSpec {
         change: Change::Image,
@@ -43,11 +44,7 @@ pub(super) fn erase(context: &Context, start: u32, length: u32, consent: &Consen
     })
 }
 
-fn change(
-    context: &Context,
-    consent: &Consent,
-    spec: impl FnOnce(BackupProof) -> WriteSpec,
-) -> Result<(), Problem> {
+fn change(context: &Context, consent: &Consent, spec: impl FnOnce(BackupProof) -> WriteSpec) -> Result<(), Problem> {
     let (mut client, identity) = connect(context)?;
     let spec = spec(proof(context, &mut client, &identity, consent)?);
     let plan = match client.run(JobSpec::Plan(spec.clone()))? {
@@ -85,20 +82,19 @@ fn proof(
     if let Some(phrase) = &consent.no_backup {
         return Ok(BackupProof::Bypassed(phrase.clone()));
     }
-    if let Some(stored) = store::find_backup(&context.settings.backups_folder()?, &identity.chip_key) {
-        context.out.say_aside(format!("backup of this chip: {}", stored.path.display()));
-        return Ok(BackupProof::Proven(Arc::new(ProvenBackup {
-            path: stored.path,
-            sha256: stored.manifest.sha256().to_owned(),
-            chip_key: identity.chip_key.clone(),
-            bytes: stored.bytes,
-        })));
+    let found = archive::find(&context.settings, identity)?;
+    for (_, line) in &found.skipped {
+        context.out.say_aside(line);
+    }
+    if let Some(backup) = found.backup {
+        context.out.say_aside(format!("backup of this chip: {}", backup.path.display()));
+        return Ok(BackupProof::Proven(backup));
     }
     context.out.say_aside("no proven backup of this chip yet: making one first");
     let read = run_backup(client)?;
-    let saved = save_backup(context, &read, None)?;
+    let saved = archive::keep(&context.settings, None, &read)?;
     if !read.proven() {
-        return Err(unproven(&read));
+        return Err(archive::unproven(&read));
     }
     context.out.say_aside(format!("backup: {}", saved.path.display()));
     Ok(BackupProof::Proven(Arc::new(ProvenBackup {
@@ -119,7 +115,10 @@ fn agree(plan: &Plan, consent: &Consent) -> Result<(), Problem> {
             "E103",
             format!("the plan with the hash …{} was not agreed to; nothing was changed", plan.short_hash()),
             cause,
-            format!("give --yes, or --plan {}", plan.hash.get(plan.hash.len().saturating_sub(12)..).unwrap_or(&plan.hash)),
+            format!(
+                "give --yes, or --plan {}",
+                plan.hash.get(plan.hash.len().saturating_sub(12)..).unwrap_or(&plan.hash)
+            ),
         )
     };
     let agreed = |typed: &str| typed.len() >= 4 && plan.hash.ends_with(&typed.to_ascii_lowercase());
@@ -184,6 +183,7 @@ fn left_text(left: &[(Span, SectorState)]) -> String {
     if left.is_empty() {
         return "no sector was changed".to_owned();
     }
-    let lines = left.iter().map(|(span, state)| format!("  {span}  {:>4} sectors  {}", span.len / SECTOR, state.word()));
+    let lines =
+        left.iter().map(|(span, state)| format!("  {span}  {:>4} sectors  {}", span.len / SECTOR, state.word()));
     format!("what the chip holds now:\n{}", lines.collect::<Vec<_>>().join("\n"))
 }

@@ -21,7 +21,7 @@ pub use protect::{Protection, Range, RegisterBits};
 pub use report::{JobError, Phase, Reporter};
 pub use spec::{
     BYPASS_PHRASE, BackupProof, BackupRead, Change, ConnectSpec, Extract, JobSpec, Outcome, ProtectGoal, ProvenBackup,
-    SectorCounts, SectorState, WriteReport, WriteSpec,
+    SectorCounts, SectorState, Usual, WriteReport, WriteSpec,
 };
 pub use survey::survey;
 pub use verify::{extract, verify};

@@ -12,7 +12,7 @@ use super::plan::Plan;
 use super::protect::Protection;
 use crate::codec::nor::StatusBytes;
 use crate::image::plausible::Rule;
-use crate::link::LinkSpec;
+use crate::link::{LinkError, LinkSpec};
 use crate::units::{Span, Verdict};
 
 /// One job.
@@ -86,6 +86,48 @@ pub struct ConnectSpec {
     pub link: LinkSpec,
     /// Bit clock in Hz (SPI) or rate in baud (UART); `None` takes the wire's usual speed.
     pub speed: Option<u32>,
+    /// Bit clock of the first SPI entry attempt in Hz.
+    pub entry_clock: Option<u32>,
+}
+
+/// What a link takes where neither the link nor the command line says anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usual {
+    /// Bit clock for reading and writing, in Hz.
+    pub spi_clock: u32,
+    /// Bit clock of the first SPI entry attempt, in Hz.
+    pub spi_entry_clock: u32,
+    /// UART rate in baud.
+    pub uart_baud: u32,
+    /// GPIO (BCM number) that CEN is wired to.
+    pub cen: u8,
+}
+
+impl ConnectSpec {
+    /// The job's wish for a link text: `speed` before the link's own key before what is usual.
+    ///
+    /// # Errors
+    /// [`LinkError::BadLink`] when the text is no link, or its speed no number.
+    pub fn new(text: &str, speed: Option<u32>, usual: &Usual) -> Result<Self, LinkError> {
+        let mut link = LinkSpec::parse(text)?;
+        if link.scheme == "spi" && link.get("cen").is_none() {
+            link.query.push(("cen".to_owned(), usual.cen.to_string()));
+        }
+        let spi = link.scheme == "spi" || (link.scheme == "sim" && link.get("wire") != Some("uart"));
+        let key = if spi { "clock" } else { "baud" };
+        let own = match link.get(key).map(str::parse) {
+            None => None,
+            Some(Ok(speed)) => Some(speed),
+            Some(Err(_)) => return Err(link.bad(format!("{key} is no whole number"))),
+        };
+        // A simulated module shows its favourite wire, which may not be the one guessed here: the device knows.
+        let fallback = match link.scheme.as_str() {
+            "spi" => Some(usual.spi_clock),
+            "uart" => Some(usual.uart_baud),
+            _ => None,
+        };
+        Ok(Self { link, speed: speed.or(own).or(fallback), entry_clock: spi.then_some(usual.spi_entry_clock) })
+    }
 }
 
 /// What a write changes.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::actor::{Connection, Opener};
 use super::event::{LinkState, What};
 use super::runner::Runner;
-use crate::device::attach::{AttachOptions, attach};
+use crate::device::{AttachOptions, attach};
 use crate::job::{self, ConnectSpec, JobError, JobSpec, Outcome, Phase, Reporter, identify, protect};
 
 /// Runs one job to its end.
@@ -67,7 +67,7 @@ fn connect(
     let link = opener(&wanted.link)?;
     let info = link.info.clone();
     runner.attach_clock(Rc::clone(&link.clock));
-    let mut device = attach(link, &AttachOptions { speed: wanted.speed }, runner)?;
+    let mut device = attach(link, &AttachOptions { speed: wanted.speed, entry_clock: wanted.entry_clock }, runner)?;
     let speed = device.facts().speed;
     runner.emit(What::Link(LinkState::Open { info: info.clone(), speed }));
     let identity = identify::identify(device.as_mut(), &info, runner)?;

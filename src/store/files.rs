@@ -48,18 +48,25 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let failed = |source| StoreError::from_io(path, "write", source);
     let folder = folder_of(path);
     let Some(name) = path.file_name() else { return Err(StoreError::NotAFile { path: path.to_path_buf() }) };
-    if fs::symlink_metadata(path).is_ok() {
-        return Err(StoreError::Exists { path: path.to_path_buf() });
-    }
-    if !folder.is_dir() {
-        return Err(StoreError::Missing { path: folder.to_path_buf() });
-    }
+    must_be_new(path)?;
     let mut part = part_file(folder, name).map_err(failed)?;
     part.write_all(bytes).map_err(failed)?;
     part.as_file().sync_all().map_err(failed)?;
     part.persist_noclobber(path).map_err(|error| failed(error.error))?;
     sync_folder(folder);
     Ok(())
+}
+
+/// Makes sure that a file can be made under this name later: asked before minutes are spent on its content.
+///
+/// # Errors
+/// [`StoreError::Exists`], or [`StoreError::Missing`] for the folder.
+pub fn must_be_new(path: &Path) -> Result<(), StoreError> {
+    if fs::symlink_metadata(path).is_ok() {
+        return Err(StoreError::Exists { path: path.to_path_buf() });
+    }
+    let folder = folder_of(path);
+    if folder.is_dir() { Ok(()) } else { Err(StoreError::Missing { path: folder.to_path_buf() }) }
 }
 
 /// Makes a folder and those above it, readable by this user only.

@@ -9,3 +9,4 @@ pub mod settings;
 mod error;
 
 pub use error::StoreError;
+pub use settings::{Loaded, Settings};

@@ -165,8 +165,7 @@ fn a_chip_that_ignores_writes_is_caught_by_reading_back_and_its_protection_is_na
     for wire in ["spi", "uart"] {
         let folder = folder();
         let at = folder.path();
-        let link =
-            format!("sim:wb2s?image={}&chip=chip.bin&wire={wire}&faults=ignore-program", dump.display());
+        let link = format!("sim:wb2s?image={}&chip=chip.bin&wire={wire}&faults=ignore-program", dump.display());
         let output = bkbench(at, &["--link", &link, "write", &image.display().to_string(), "--yes", "--json"]);
         assert_eq!(code(&output), 5, "{}", String::from_utf8_lossy(&output.stderr));
         let error = &document(&output)["error"];
@@ -207,7 +206,13 @@ fn a_search_lists_what_a_plain_byte_search_finds() {
     assert!(!naive.is_empty());
     assert_eq!(hits, naive);
     assert_eq!(found["count"], naive.len());
-    assert!(found["hits"].as_array().expect("hits").iter().all(|hit| hit["context"].as_str().is_some_and(|text| text.contains("pin"))));
+    assert!(
+        found["hits"]
+            .as_array()
+            .expect("hits")
+            .iter()
+            .all(|hit| hit["context"].as_str().is_some_and(|text| text.contains("pin")))
+    );
 }
 
 #[test]

@@ -17,8 +17,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("device", &["units", "problem", "codec", "image", "chip", "link"]),
     ("job", &["units", "problem", "codec", "image", "chip", "link", "device"]),
     ("session", &["units", "problem", "codec", "image", "chip", "link", "device", "job"]),
-    ("cli", &["units", "problem", "codec", "image", "chip", "link", "store", "device", "job", "session"]),
-    ("tui", &["units", "problem", "codec", "image", "chip", "link", "store", "device", "job", "session"]),
+    ("archive", &["units", "problem", "codec", "image", "store", "device", "job"]),
+    ("cli", &["archive", "units", "problem", "codec", "image", "chip", "link", "store", "device", "job", "session"]),
+    ("tui", &["archive", "units", "problem", "codec", "image", "chip", "link", "store", "device", "job", "session"]),
     ("lib", &[]),
     ("main", &["cli", "tui", "problem"]),
 ];

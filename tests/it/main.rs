@@ -1,1 +1,6 @@
 //! The one integration-test binary.
+
+mod cli;
+mod layers;
+mod session;
+mod support;

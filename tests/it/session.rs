@@ -54,7 +54,8 @@ fn random_writes(wire: &str, cases: u32, seed: u64) {
         let area = areas[numbers.below(2) as usize];
         let start = area.start + numbers.below(area.len);
         let longest = (area.end() - start).min(if case % 10 == 0 { 0x3_0000 } else { 0x3000 });
-        let content = numbers.bytes(1 + numbers.below(longest));
+        let len = 1 + numbers.below(longest);
+        let content = numbers.bytes(len);
         bench
             .write(image(&content, Some(start), &backup))
             .unwrap_or_else(|problem| panic!("seed {seed} case {case} at 0x{start:06X}: {problem}"));
@@ -176,7 +177,9 @@ fn a_plan_that_was_not_shown_is_not_carried_out() {
 fn the_guarded_ranges_are_refused() {
     let mut bench = Bench::connect("sim:wb2s");
     let backup = bench.back_up();
-    for (at, code) in [(0x1E_0000, "E411"), (0x1E_0FFF, "E411"), (0x20_0000, "E409"), (0x1F_FFFE, "E409"), (0x100, "E403")] {
+    for (at, code) in
+        [(0x1E_0000, "E411"), (0x1E_0FFF, "E411"), (0x20_0000, "E409"), (0x1F_FFFE, "E409"), (0x100, "E403")]
+    {
         let problem = bench.plan(&image(b"1234", Some(at), &backup)).expect_err("guarded");
         assert_eq!((problem.code, problem.class), (code, Class::Refused), "0x{at:06X}: {problem}");
     }

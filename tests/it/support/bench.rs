@@ -30,8 +30,12 @@ impl Bench {
     /// A session without a link.
     pub fn new() -> Self {
         let (commands, inbox) = channel();
-        let state =
-            Rc::new(RefCell::new(State { view: SessionView::default(), finished: None, hook: None, refused: Vec::new() }));
+        let state = Rc::new(RefCell::new(State {
+            view: SessionView::default(),
+            finished: None,
+            hook: None,
+            refused: Vec::new(),
+        }));
         let (seen, sender) = (Rc::clone(&state), commands.clone());
         let sink = move |event: Event| {
             let mut state = seen.borrow_mut();
@@ -130,7 +134,7 @@ impl Bench {
 
 /// The job that connects to a link text.
 pub fn connect_to(link: &str) -> JobSpec {
-    JobSpec::Connect(ConnectSpec { link: LinkSpec::parse(link).expect("a link"), speed: None })
+    JobSpec::Connect(ConnectSpec { link: LinkSpec::parse(link).expect("a link"), speed: None, entry_clock: None })
 }
 
 /// The wish to write `image` at `at`, or where it belongs.

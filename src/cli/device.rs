@@ -12,8 +12,8 @@ use crate::archive;
 use crate::codec::nor::StatusBytes;
 use crate::image::firmware;
 use crate::job::{BackupRead, Identity, JobSpec, Outcome, ProtectGoal, Protection};
-use crate::problem::{Class, Explain, Problem};
-use crate::store::files;
+use crate::problem::{Class, Problem};
+use crate::store;
 use crate::units::{Span, clock_text, size_text};
 
 /// A client with the link open and the chip identified.
@@ -89,7 +89,7 @@ fn info_text(identity: &Identity, protection: Option<&Protection>, backup: Optio
 /// `read`: the whole chip.
 pub(super) fn back_up(context: &Context, output: Option<PathBuf>) -> Result<(), Problem> {
     if let Some(path) = &output {
-        files::must_be_new(path).map_err(|error| error.explain())?;
+        store::must_be_new(path)?;
     }
     let (mut client, _) = connect(context)?;
     let read = run_backup(&mut client)?;
@@ -137,13 +137,13 @@ pub(super) fn run_backup(client: &mut Client) -> Result<Arc<BackupRead>, Problem
 /// `read --start --length`
 pub(super) fn extract(context: &Context, output: Option<PathBuf>, start: u32, length: u32) -> Result<(), Problem> {
     let path = output.unwrap_or_else(|| PathBuf::from(format!("extract-{start:06X}-{length:X}.bin")));
-    files::must_be_new(&path).map_err(|error| error.explain())?;
+    store::must_be_new(&path)?;
     let (mut client, _) = connect(context)?;
     let extract = match client.run(JobSpec::Read(Span::new(start, length)))? {
         Outcome::Extract(extract) => extract,
         other => return Err(unexpected("read", &other)),
     };
-    files::write_new(&path, &extract.bytes).map_err(|error| error.explain())?;
+    store::write_new(&path, &extract.bytes)?;
     let sha256 = crate::image::sha256_hex(&extract.bytes);
     let document = json!({"file": path.display().to_string(), "extract": extract.span, "size": extract.bytes.len(), "sha256": sha256});
     context
@@ -154,7 +154,7 @@ pub(super) fn extract(context: &Context, output: Option<PathBuf>, start: u32, le
 
 /// `verify`
 pub(super) fn verify(context: &Context, file: &Path, at: Option<u32>) -> Result<(), Problem> {
-    let bytes = files::read(file).map_err(|error| error.explain())?;
+    let bytes = store::read_file(file)?;
     let at = at.or_else(|| firmware::identify(&bytes).natural_address).ok_or_else(|| {
         Problem::new(
             Class::Usage,

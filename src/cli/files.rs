@@ -5,18 +5,16 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::Context;
-use crate::image::firmware::Firmware;
-use crate::image::inspect::Inspection;
 use crate::image::search::{self, Pattern};
-use crate::image::{Finding, firmware, inspect as inspection};
+use crate::image::{firmware, inspect as inspection};
 use crate::problem::{Class, Explain, Problem};
-use crate::store::files;
+use crate::store;
 use crate::units::size_text;
 
 /// Hits listed at most; all are counted.
 const LISTED: usize = 100_000;
 /// Longest text shown around a hit, in bytes.
-const CONTEXT: u32 = 512;
+const CONTEXT: usize = 512;
 
 /// How the pattern of a search is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +37,7 @@ impl How {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Problem> {
-    files::read(file).map_err(|error| error.explain())
+    Ok(store::read_file(file)?)
 }
 
 fn name(file: &Path) -> String {
@@ -64,7 +62,7 @@ pub(super) fn inspect(context: &Context, file: &Path) -> Result<(), Problem> {
     let mut found = inspection::inspect(&bytes);
     found.file = Some(name(file));
     let document = to_json(&found)?;
-    context.out.result(document, || inspection_text(&found));
+    context.out.result(document, || found.text());
     Ok(())
 }
 
@@ -74,65 +72,18 @@ pub(super) fn identify(context: &Context, file: &Path) -> Result<(), Problem> {
     let mut found = firmware::identify(&bytes);
     found.file = Some(name(file));
     let document = to_json(&found)?;
-    context.out.result(document, || firmware_text(&found));
+    context.out.result(document, || found.text());
     Ok(())
-}
-
-fn inspection_text(found: &Inspection) -> String {
-    let unknown = || "unknown".to_owned();
-    let chip = found.chip.map_or_else(unknown, |chip| format!("{chip} {}", found.verdict));
-    let mut lines = vec![
-        format!("kind      {}, {}", found.kind.name(), size_text(found.size)),
-        format!("sha256    {}", found.sha256),
-        format!("chip      {chip}"),
-    ];
-    lines.extend(found.chip_evidence.iter().map(|line| format!("            {line}")));
-    if found.rotation > 0 {
-        lines.push(format!(
-            "rotation  0x{:06X}: the file starts at that flash address and wraps around",
-            found.rotation
-        ));
-    }
-    if let Some(version) = &found.openbeken {
-        lines.push(format!("firmware  {version}"));
-    }
-    lines.push("regions   (file offsets)".to_owned());
-    lines.extend(found.regions.iter().map(|region| format!("  {}  {}", region.span, region.name)));
-    lines.extend(problem_lines(&found.problems));
-    lines.join("\n")
-}
-
-fn firmware_text(found: &Firmware) -> String {
-    let unknown = || "unknown".to_owned();
-    let mut lines = vec![
-        format!("kind      {}, {}", found.kind.name(), size_text(found.size)),
-        format!("sha256    {}", found.sha256),
-        format!("chip      {}", found.family.map_or_else(unknown, |chip| format!("{chip} {}", found.verdict))),
-    ];
-    lines.extend(found.votes.iter().map(|vote| format!("            {}", vote.evidence)));
-    lines.push(format!("key       {}", found.key.map_or_else(|| "none".to_owned(), |key| key.name())));
-    if let Some(version) = found.openbeken() {
-        lines.push(format!("firmware  {version}"));
-    }
-    let place = found.natural_address.map_or_else(|| "not for direct writing".to_owned(), |at| format!("0x{at:06X}"));
-    lines.push(format!("address   {place}"));
-    lines.push(format!("intact    {}", if found.has_errors() { "no" } else { "yes" }));
-    lines.extend(problem_lines(&found.problems));
-    lines.join("\n")
-}
-
-fn problem_lines(problems: &[Finding]) -> impl Iterator<Item = String> {
-    problems.iter().map(|problem| format!("{}  {}", problem.code, problem.what))
 }
 
 /// `search`
 pub(super) fn search(context: &Context, file: &Path, pattern: &str, how: How) -> Result<(), Problem> {
     let bytes = read(file)?;
     let compiled = match how {
-        How::Text => Ok(Pattern::text(pattern)),
+        How::Text => Pattern::text(pattern),
         How::Hex => Pattern::hex(pattern),
         How::Regex => Pattern::regex(pattern),
-        How::Utf16 => Ok(Pattern::utf16(pattern)),
+        How::Utf16 => Pattern::utf16(pattern),
     }
     .map_err(|error| error.explain())?;
     let hits = search::find_all(&bytes, &compiled, LISTED);

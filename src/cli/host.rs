@@ -74,10 +74,10 @@ pub(super) fn config(context: &Context) -> Result<(), Problem> {
     let origins = &context.loaded.origins;
     let list: Vec<Value> = origins
         .iter()
-        .map(|origin| json!({"key": origin.key, "value": origin.value, "from": origin.source.to_string()}))
+        .map(|origin| json!({"key": origin.key, "value": origin.value, "from": origin.origin.to_string()}))
         .collect();
     context.out.result(json!({"settings": list}), || {
-        let lines = origins.iter().map(|origin| format!("{:<20} {:<24} {}", origin.key, origin.value, origin.source));
+        let lines = origins.iter().map(|origin| format!("{:<20} {:<24} {}", origin.key, origin.value, origin.origin));
         lines.collect::<Vec<_>>().join("\n")
     });
     Ok(())

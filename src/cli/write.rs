@@ -14,13 +14,13 @@ use crate::archive;
 use crate::job::{
     BackupProof, Change, Identity, JobSpec, Outcome, Plan, ProvenBackup, SectorState, WriteReport, WriteSpec,
 };
-use crate::problem::{Class, Explain, Problem};
-use crate::store::files;
+use crate::problem::{Class, Problem};
+use crate::store;
 use crate::units::{SECTOR, Span};
 
 /// `write`
 pub(super) fn image(context: &Context, file: &Path, at: Option<u32>, consent: &Consent) -> Result<(), Problem> {
-    let bytes = files::read(file).map_err(|error| error.explain())?;
+    let bytes = store::read_file(file)?;
     let name = file.file_name().map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into_owned());
     change(context, consent, |backup| WriteSpec {
         change: Change::Image,
@@ -83,7 +83,7 @@ fn proof(
         return Ok(BackupProof::Bypassed(phrase.clone()));
     }
     let found = archive::find(&context.settings, identity)?;
-    for (_, line) in &found.skipped {
+    for line in &found.skipped {
         context.out.say_aside(line);
     }
     if let Some(backup) = found.backup {

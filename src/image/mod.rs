@@ -19,6 +19,7 @@ pub mod tuya;
 pub mod votes;
 
 mod bytes;
+mod report;
 
 #[cfg(test)]
 mod never_panics;

@@ -10,6 +10,7 @@ fn examine(bytes: &[u8]) {
     let found = inspect::inspect(bytes);
     serde_json::to_string(&found).unwrap();
     serde_json::to_string(&firmware::identify(bytes)).unwrap();
+    assert!(!found.text().contains('\x1B') && !firmware::identify(bytes).text().contains('\x1B'));
     let covered: u64 = region::regions(bytes).iter().map(|region| u64::from(region.span.len)).sum();
     assert_eq!(covered, bytes.len() as u64);
     votes::decide(&votes::flash_votes(bytes));

@@ -22,6 +22,9 @@ pub enum Pattern {
 /// Why a pattern cannot be searched for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
+    /// Nothing to search for.
+    #[error("the pattern is empty")]
+    Empty,
     /// Neither two hex digits nor a wildcard.
     #[error("{0:?} is not a byte in hex")]
     NotHex(String),
@@ -33,6 +36,7 @@ pub enum PatternError {
 impl Explain for PatternError {
     fn explain(&self) -> Problem {
         let (cause, remedy) = match self {
+            Self::Empty => ("nothing was typed", "type what to search for"),
             Self::NotHex(_) => {
                 ("a hex pattern is pairs of hex digits, each digit or pair may be ?", "write it like 55 AA ?? 1?")
             }
@@ -47,19 +51,29 @@ impl Explain for PatternError {
 
 impl Pattern {
     /// The UTF-8 bytes of `text`, upper and lower case told apart.
-    pub fn text(text: &str) -> Self {
-        Self::Bytes(text.as_bytes().to_vec())
+    ///
+    /// # Errors
+    /// [`PatternError::Empty`].
+    pub fn text(text: &str) -> Result<Self, PatternError> {
+        Self::bytes(text.as_bytes().to_vec())
     }
 
     /// The little-endian UTF-16 bytes of `text`.
-    pub fn utf16(text: &str) -> Self {
-        Self::Bytes(text.encode_utf16().flat_map(u16::to_le_bytes).collect())
+    ///
+    /// # Errors
+    /// [`PatternError::Empty`].
+    pub fn utf16(text: &str) -> Result<Self, PatternError> {
+        Self::bytes(text.encode_utf16().flat_map(u16::to_le_bytes).collect())
+    }
+
+    fn bytes(bytes: Vec<u8>) -> Result<Self, PatternError> {
+        if bytes.is_empty() { Err(PatternError::Empty) } else { Ok(Self::Bytes(bytes)) }
     }
 
     /// Bytes in hex; `?` stands for any digit, `??` for any byte, blanks between bytes are optional.
     ///
     /// # Errors
-    /// [`PatternError::NotHex`] names the first byte that is none.
+    /// [`PatternError::NotHex`] names the first byte that is none; [`PatternError::Empty`].
     pub fn hex(text: &str) -> Result<Self, PatternError> {
         let digits: Vec<char> = text.chars().filter(|digit| !digit.is_whitespace()).collect();
         let mut bytes = Vec::with_capacity(digits.len() / 2);
@@ -74,7 +88,7 @@ impl Pattern {
             bytes.push((high.0 << 4 | low.0, high.1 << 4 | low.1));
         }
         if bytes.iter().all(|(_, mask)| *mask == 0xFF) {
-            return Ok(Self::Bytes(bytes.into_iter().map(|(byte, _)| byte).collect()));
+            return Self::bytes(bytes.into_iter().map(|(byte, _)| byte).collect());
         }
         Ok(Self::Masked(bytes))
     }
@@ -83,8 +97,11 @@ impl Pattern {
     /// empty match is no hit.
     ///
     /// # Errors
-    /// [`PatternError::NotRegex`] with the reason and the place.
+    /// [`PatternError::NotRegex`] with the reason and the place; [`PatternError::Empty`].
     pub fn regex(text: &str) -> Result<Self, PatternError> {
+        if text.is_empty() {
+            return Err(PatternError::Empty);
+        }
         let regex = RegexBuilder::new(text).unicode(false).size_limit(1 << 20).build();
         regex.map(Self::Regex).map_err(|error| PatternError::NotRegex(error.to_string()))
     }
@@ -227,13 +244,12 @@ pub struct Text {
 
 /// The whole printable text that `offset` lies in, at most `max` bytes of it around the offset; empty when the byte
 /// there is not printable.
-pub fn text_around(bytes: &[u8], offset: u32, max: u32) -> Text {
+pub fn text_around(bytes: &[u8], offset: u32, max: usize) -> Text {
     let at = offset as usize;
     let printable = |byte: u8| (0x20..0x7F).contains(&byte);
     if !bytes.get(at).is_some_and(|byte| printable(*byte)) {
         return Text { span: Span::new(offset, 0), text: String::new() };
     }
-    let max = max as usize;
     let whole = grow(bytes, at, max, printable);
     let before = (at - whole.start).min((max / 2).max(max.saturating_sub(whole.end - at)));
     let start = at - before;
@@ -291,10 +307,10 @@ mod tests {
 
         #[test]
         fn text_around_holds_the_offset_and_never_more_than_asked(
-            bytes in prop::collection::vec(0x1Eu8..0x22, 0..100), offset in 0u32..120, max in 0u32..40,
+            bytes in prop::collection::vec(0x1Eu8..0x22, 0..100), offset in 0u32..120, max in 0usize..40,
         ) {
             let text = text_around(&bytes, offset, max);
-            prop_assert!(text.span.len <= max);
+            prop_assert!(text.text.len() <= max);
             prop_assert_eq!(text.span.len as usize, text.text.len());
             prop_assert!(text.span.is_empty() || text.span.contains(offset));
         }
@@ -309,7 +325,7 @@ mod tests {
             assert_eq!(found.offsets, naive(&bytes, &plain(needle)));
         }
         let pairs = b"abababab".repeat(50);
-        let found = find_all(&pairs, &Pattern::text("aba"), usize::MAX);
+        let found = find_all(&pairs, &Pattern::text("aba").unwrap(), usize::MAX);
         assert_eq!(found.offsets, naive(&pairs, &plain(b"aba")));
     }
 
@@ -317,7 +333,7 @@ mod tests {
     fn sample_searches_equal_a_naive_search() {
         for sample in samples::all() {
             for text in ["pin", "rl1", "ÿ"] {
-                let found = find_all(&sample.bytes, &Pattern::text(text), usize::MAX);
+                let found = find_all(&sample.bytes, &Pattern::text(text).unwrap(), usize::MAX);
                 assert_eq!(found.offsets, naive(&sample.bytes, &plain(text.as_bytes())), "{} {text}", sample.name);
             }
         }
@@ -330,7 +346,6 @@ mod tests {
         assert_eq!(offsets("55 ?? ?? 1?"), [(0, 4), (4, 4)]);
         assert_eq!(offsets("55AA"), [(0, 2)]);
         assert_eq!(offsets("?7"), [(3, 1)]);
-        assert_eq!(offsets(""), []);
         for (pattern, culprit) in [("5", "5"), ("55 4G", "4G"), ("zz", "zz"), ("55 é1", "é1")] {
             let error = Pattern::hex(pattern).unwrap_err();
             assert_eq!(error, PatternError::NotHex(culprit.into()));
@@ -339,8 +354,17 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_pattern_is_refused() {
+        for empty in [Pattern::text(""), Pattern::utf16(""), Pattern::hex(" "), Pattern::regex("")] {
+            assert_eq!(empty.unwrap_err(), PatternError::Empty);
+        }
+        assert_eq!(find_all(b"abc", &Pattern::Bytes(Vec::new()), 9), Hits::default());
+        assert_eq!(find_all(b"abc", &Pattern::Masked(Vec::new()), 9), Hits::default());
+    }
+
+    #[test]
     fn utf16_text_is_found_as_little_endian_pairs() {
-        let found = find_all(b"..p\0i\0n\0", &Pattern::utf16("pin"), 9);
+        let found = find_all(b"..p\0i\0n\0", &Pattern::utf16("pin").unwrap(), 9);
         assert_eq!(found.offsets, [(2, 6)]);
     }
 

@@ -152,6 +152,8 @@ pub fn decide(votes: &[Vote]) -> (Option<Family>, Verdict) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::samples;
+    use crate::units::Span;
 
     fn vote(family: Family, evidence: &str) -> Vote {
         Vote::new(family, evidence)
@@ -172,6 +174,43 @@ mod tests {
     fn unread_flash_does_not_vote() {
         assert_eq!(flash_votes(&[0xFF; 0x20_0000]), []);
         assert_eq!(flash_votes(&[]), []);
+    }
+
+    #[test]
+    fn boot_loader_and_rf_block_are_enough_to_prove_a_chip() {
+        for sample in samples::dumps().into_iter().filter(|sample| sample.expected["rotation"] == 0) {
+            let Some(chip) = sample.expected["firmware"].as_object().and(sample.expected["chip"].as_str()) else {
+                continue;
+            };
+            let mut sparse = vec![0xFF; sample.bytes.len()];
+            for span in [Span::new(0, 0x1_1000), Span::new(0x1D_0000, 0x1000), Span::new(0x1E_0000, 0x1000)] {
+                let place = span.start as usize..span.end() as usize;
+                sparse[place.clone()].copy_from_slice(&sample.bytes[place]);
+            }
+            let found = flash_votes(&sparse);
+            let evidence: Vec<&str> = found.iter().map(|vote| vote.evidence.as_str()).collect();
+            let expected: Vec<&str> = sample.expected["chip_evidence"].as_array().unwrap()[..3]
+                .iter()
+                .map(|text| text.as_str().unwrap())
+                .collect();
+            assert_eq!(evidence, expected, "{}", sample.name);
+            let (family, verdict) = decide(&found);
+            assert_eq!((family.map(Family::name), verdict), (Some(chip), Verdict::Proven), "{}", sample.name);
+        }
+    }
+
+    #[test]
+    fn addresses_that_chips_share_do_not_outvote_another_chip() {
+        let mut ballot = Ballot::default();
+        ballot.add_address(Family::Bk7231T, "download at 0x132000");
+        ballot.add(Family::Other, "bootloader RBL header at 0x00FE9A");
+        assert_eq!(decide(&ballot.count()), (Some(Family::Other), Verdict::Likely));
+
+        let mut ballot = Ballot::default();
+        ballot.add_address(Family::Bk7231T, "download at 0x132000");
+        ballot.add(Family::Bk7231T, "bootloader string BK7231S_1.0.5");
+        ballot.add(Family::Other, "OpenBeken version text OpenBK7238_1.0.0");
+        assert_eq!(decide(&ballot.count()).0, None, "a T boot loader under a 7238 application");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -26,48 +27,88 @@ const LARGEST_MANIFEST: u64 = 4 * 1024 * 1024;
 pub struct Manifest {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// The chip family.
-    pub chip: Option<Family>,
-    /// How sure the family is.
-    pub chip_verdict: Verdict,
-    /// Identifies this very chip; never the MAC address itself.
-    pub chip_key: String,
-    /// The flash it was read from.
-    pub flash: FlashFacts,
-    /// Status registers 1, 2, 3 as they were, as many as the part has and the link can read.
-    pub status_registers: Vec<u8>,
-    /// SHA-256 of the whole file, in hex. Filled in by [`save_backup`].
-    pub sha256: String,
-    /// SHA-256 of every 64 KiB, in hex, to tell where a changed file differs. Filled in by [`save_backup`].
-    pub block_sha256: Vec<String>,
-    /// The link it was read over.
-    pub link: String,
-    /// SPI clock in Hz, or UART rate in baud.
-    pub speed: u32,
-    /// Reads that had to be repeated.
-    pub retries: u32,
     /// Name and version of the program that read it.
     pub program: String,
     /// When it was read; RFC 3339 in the file.
     #[serde(with = "rfc3339")]
     pub time: Timestamp,
-    /// What the plausibility rules found.
-    pub plausibility: Vec<Rule>,
-    /// Whether it counts as a proven backup: whole chip, read twice and equal, plausible.
-    pub proven: bool,
-    /// Whether the chip was a simulated one.
-    pub simulated: bool,
+    /// Bytes of the file.
+    pub size: u64,
+    sha256: String,
+    block_sha256: Vec<String>,
+    /// Where the bytes came from.
+    #[serde(flatten)]
+    pub provenance: Provenance,
 }
 
-/// The flash part a backup was read from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FlashFacts {
-    /// JEDEC id in hex, such as `EB6015`; `None` when the link cannot read it.
-    pub jedec_id: Option<String>,
+/// Where a backup came from and how far it is proven.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The chip family.
+    pub chip: Option<Family>,
+    /// How sure the family is.
+    #[serde(rename = "chip_verdict")]
+    pub verdict: Verdict,
+    /// Identifies this very chip; never the MAC address itself.
+    pub chip_key: String,
+    /// JEDEC id of the flash in hex; `None` when the link cannot read it.
+    pub jedec: Option<String>,
     /// Part name from the flash table.
     pub part: Option<String>,
-    /// Size in bytes.
-    pub size: u32,
+    /// Status registers 1, 2, 3 as they were; `None` for those that the part has not or the link cannot read.
+    #[serde(rename = "status_registers")]
+    pub status: Option<[Option<u8>; 3]>,
+    /// The link it was read over.
+    pub link: String,
+    /// Whether the chip was a simulated one.
+    pub simulated: bool,
+    /// SPI clock in Hz, or UART rate in baud, of the first and the second pass.
+    pub speeds: (u32, u32),
+    /// Reads that had to be repeated.
+    pub retries: u32,
+    /// Sectors that never read the same twice.
+    pub unstable: Vec<u32>,
+    /// What the plausibility rules found.
+    #[serde(rename = "plausibility")]
+    pub rules: Vec<Rule>,
+    /// Whether it counts as a proven backup: whole chip, read twice and equal, plausible.
+    pub proven: bool,
+}
+
+impl Manifest {
+    /// A manifest of now. The checksums are filled in when it is saved with its bytes.
+    pub fn new(provenance: Provenance) -> Self {
+        Self {
+            schema: SCHEMA,
+            program: concat!("bkbench ", env!("CARGO_PKG_VERSION")).to_owned(),
+            time: Timestamp::now(),
+            size: 0,
+            sha256: String::new(),
+            block_sha256: Vec::new(),
+            provenance,
+        }
+    }
+
+    /// SHA-256 of the whole file, in hex.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// SHA-256 of every 64 KiB, in hex: tells where a changed file differs.
+    pub fn block_sha256(&self) -> &[String] {
+        &self.block_sha256
+    }
+
+    /// The status registers as they were.
+    pub fn status(&self) -> Option<[Option<u8>; 3]> {
+        self.provenance.status
+    }
+
+    fn describe(&mut self, bytes: &[u8]) {
+        self.size = bytes.len() as u64;
+        self.sha256 = sha256_hex(bytes);
+        self.block_sha256 = bytes.chunks(BLOCK as usize).map(sha256_hex).collect();
+    }
 }
 
 /// Where a backup went.
@@ -77,6 +118,8 @@ pub struct Saved {
     pub path: PathBuf,
     /// Its manifest.
     pub manifest_path: PathBuf,
+    /// SHA-256 of the content, in hex.
+    pub sha256: String,
     /// The same content of the same chip was there already; nothing was written.
     pub already_had: bool,
 }
@@ -89,7 +132,7 @@ pub struct StoredBackup {
     /// Its manifest.
     pub manifest: Manifest,
     /// The flash contents.
-    pub bytes: Vec<u8>,
+    pub bytes: Arc<[u8]>,
 }
 
 /// A backup as listed: its manifest was read, its bytes were not.
@@ -119,7 +162,7 @@ pub struct Listing {
     pub skipped: Vec<Skipped>,
 }
 
-/// What [`find_backup`] found.
+/// What [`look_for_backup`] found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
     /// The newest proven backup of the chip whose bytes are unchanged.
@@ -128,54 +171,54 @@ pub struct Found {
     pub skipped: Vec<Skipped>,
 }
 
-/// Writes a backup and its manifest. `place` is a folder, where the backup gets a name from date, chip and chip key,
-/// or the path of the new file. The manifest's checksums are filled in. Content that is there already for the same
-/// chip is recognised and not written again.
+/// Writes a backup and its manifest to `output`, else into `folder` under a name from date, chip and chip key; the
+/// folder is made when it is missing. The manifest's checksums are filled in. What is there already for the same chip
+/// with the same content is recognised and not written again.
 ///
 /// # Errors
-/// [`StoreError::Exists`] when `place` names a file with other content; otherwise as [`files::write_new`].
-pub fn save_backup(place: &Path, bytes: &[u8], mut manifest: Manifest) -> Result<Saved, StoreError> {
-    manifest.sha256 = sha256_hex(bytes);
-    manifest.block_sha256 = bytes.chunks(BLOCK as usize).map(sha256_hex).collect();
-    if place.is_dir() {
-        if let Some(entry) = same_content(place, &manifest)? {
-            return Ok(Saved {
-                manifest_path: beside(&entry.path, MANIFEST_SUFFIX),
-                path: entry.path,
-                already_had: true,
-            });
+/// [`StoreError::Exists`] when `output` is there with other content; otherwise as [`files::write_new`].
+pub fn save_backup(
+    folder: &Path,
+    output: Option<&Path>,
+    bytes: &[u8],
+    mut manifest: Manifest,
+) -> Result<Saved, StoreError> {
+    manifest.describe(bytes);
+    let stored = match output {
+        Some(path) => read_entry(path).ok().filter(|entry| makes_superfluous(entry, &manifest)),
+        None => {
+            files::make_folder(folder)?;
+            list(folder)?.entries.into_iter().find(|entry| makes_superfluous(entry, &manifest))
         }
-        let path = free_path(place, &default_name(&manifest));
-        return write(path, bytes, &manifest);
+    };
+    let already_had = stored.is_some();
+    let path = match (stored, output) {
+        (Some(entry), _) => entry.path,
+        (None, Some(path)) => path.to_path_buf(),
+        (None, None) => free_path(folder, &default_name(&manifest)),
+    };
+    let manifest_path = beside(&path, MANIFEST_SUFFIX);
+    if !already_had {
+        write(&path, &manifest_path, bytes, &manifest)?;
     }
-    match read_entry(place) {
-        Ok(entry) if says_the_same(&entry.manifest, &manifest) && is_unchanged(&entry).is_ok() => {
-            let (path, manifest_path) = (place.to_path_buf(), beside(place, MANIFEST_SUFFIX));
-            Ok(Saved { path, manifest_path, already_had: true })
-        }
-        _ => write(place.to_path_buf(), bytes, &manifest),
-    }
+    Ok(Saved { path, manifest_path, sha256: manifest.sha256, already_had })
 }
 
 /// The data first, the manifest last: only with it the backup counts.
-fn write(path: PathBuf, bytes: &[u8], manifest: &Manifest) -> Result<Saved, StoreError> {
-    let manifest_path = beside(&path, MANIFEST_SUFFIX);
-    if manifest_path.exists() {
-        return Err(StoreError::Exists { path: manifest_path });
-    }
+fn write(path: &Path, manifest_path: &Path, bytes: &[u8], manifest: &Manifest) -> Result<(), StoreError> {
+    files::must_be_new(manifest_path)?;
     let mut json = serde_json::to_vec_pretty(manifest)
-        .map_err(|error| StoreError::Manifest { path: path.clone(), text: error.to_string() })?;
+        .map_err(|error| StoreError::Manifest { path: path.to_path_buf(), text: error.to_string() })?;
     json.push(b'\n');
-    files::write_new(&path, bytes)?;
-    files::write_new(&manifest_path, &json)?;
-    Ok(Saved { path, manifest_path, already_had: false })
+    files::write_new(path, bytes)?;
+    files::write_new(manifest_path, &json)
 }
 
 /// `2026-02-03-140506-BK7231T-1a2b3c4d`, in local time.
 fn default_name(manifest: &Manifest) -> String {
     let time = manifest.time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d-%H%M%S").to_string();
-    let chip = manifest.chip.map_or("unknown", Family::name);
-    let key: String = manifest.chip_key.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+    let chip = manifest.provenance.chip.map_or("unknown", Family::name);
+    let key: String = manifest.provenance.chip_key.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
     format!("{time}-{chip}-{key}")
 }
 
@@ -187,18 +230,15 @@ fn free_path(folder: &Path, name: &str) -> PathBuf {
     std::iter::once(first.clone()).chain(numbered).find(free).unwrap_or(first)
 }
 
-fn same_content(folder: &Path, manifest: &Manifest) -> Result<Option<Entry>, StoreError> {
-    let mut entries = list(folder)?.entries.into_iter();
-    Ok(entries.find(|entry| says_the_same(&entry.manifest, manifest) && is_unchanged(entry).is_ok()))
-}
-
-/// Whether a stored backup makes a new one of the same bytes superfluous.
-fn says_the_same(stored: &Manifest, new: &Manifest) -> bool {
-    stored.chip_key == new.chip_key
-        && stored.sha256 == new.sha256
-        && stored.simulated == new.simulated
-        && stored.status_registers == new.status_registers
-        && stored.proven >= new.proven
+/// Whether a stored backup, unchanged on disk, says all that a new one of the same bytes would say.
+fn makes_superfluous(stored: &Entry, new: &Manifest) -> bool {
+    let (old, now) = (&stored.manifest.provenance, &new.provenance);
+    old.chip_key == now.chip_key
+        && stored.manifest.sha256 == new.sha256
+        && old.simulated == now.simulated
+        && old.status == now.status
+        && old.proven >= now.proven
+        && unchanged_bytes(stored).is_ok()
 }
 
 /// The backups in `folder`, newest first, and what does not count. A folder that does not exist holds none.
@@ -235,14 +275,14 @@ pub fn list(folder: &Path) -> Result<Listing, StoreError> {
 ///
 /// # Errors
 /// As [`list`].
-pub fn find_backup(folder: &Path, chip_key: &str) -> Result<Found, StoreError> {
+pub fn look_for_backup(folder: &Path, chip_key: &str) -> Result<Found, StoreError> {
     let listing = list(folder)?;
     let mut skipped = listing.skipped;
-    let proven = |entry: &Entry| entry.manifest.proven && entry.manifest.chip_key == chip_key;
+    let proven = |entry: &Entry| entry.manifest.provenance.proven && entry.manifest.provenance.chip_key == chip_key;
     for entry in listing.entries.into_iter().filter(proven) {
-        match is_unchanged(&entry) {
+        match unchanged_bytes(&entry) {
             Ok(bytes) => {
-                let backup = Some(StoredBackup { path: entry.path, manifest: entry.manifest, bytes });
+                let backup = Some(StoredBackup { path: entry.path, manifest: entry.manifest, bytes: bytes.into() });
                 return Ok(Found { backup, skipped });
             }
             Err(why) => skipped.push(Skipped { path: entry.path, why }),
@@ -251,14 +291,19 @@ pub fn find_backup(folder: &Path, chip_key: &str) -> Result<Found, StoreError> {
     Ok(Found { backup: None, skipped })
 }
 
+/// [`look_for_backup`] for callers that only want the backup: a folder that cannot be read holds none.
+pub fn find_backup(folder: &Path, chip_key: &str) -> Option<StoredBackup> {
+    look_for_backup(folder, chip_key).ok()?.backup
+}
+
 /// Reads one backup by its path, checked against its manifest; the reason in words when it does not count.
 ///
 /// # Errors
 /// A sentence for people: no manifest, a damaged one, or bytes that do not match it.
 pub fn read_backup(path: &Path) -> Result<StoredBackup, String> {
     let entry = read_entry(path)?;
-    let bytes = is_unchanged(&entry)?;
-    Ok(StoredBackup { path: entry.path, manifest: entry.manifest, bytes })
+    let bytes = unchanged_bytes(&entry)?;
+    Ok(StoredBackup { path: entry.path, manifest: entry.manifest, bytes: bytes.into() })
 }
 
 fn read_entry(path: &Path) -> Result<Entry, String> {
@@ -297,11 +342,11 @@ struct Schema {
 }
 
 /// The bytes of a backup when they match the manifest, else where they differ.
-fn is_unchanged(entry: &Entry) -> Result<Vec<u8>, String> {
+fn unchanged_bytes(entry: &Entry) -> Result<Vec<u8>, String> {
     let manifest = &entry.manifest;
-    let bytes = files::read(&entry.path).map_err(|error| error.to_string())?;
-    if bytes.len() != manifest.flash.size as usize {
-        return Err(format!("it has {} bytes instead of {}", bytes.len(), manifest.flash.size));
+    let bytes = files::read_file(&entry.path).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 != manifest.size {
+        return Err(format!("it has {} bytes instead of {}", bytes.len(), manifest.size));
     }
     if sha256_hex(&bytes) == manifest.sha256 {
         return Ok(bytes);

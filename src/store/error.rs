@@ -106,6 +106,12 @@ impl StoreError {
     }
 }
 
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        error.explain()
+    }
+}
+
 impl Explain for StoreError {
     fn explain(&self) -> Problem {
         let (class, code, cause, remedy) = match self {

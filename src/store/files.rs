@@ -17,7 +17,7 @@ pub const LARGEST: u64 = 64 * 1024 * 1024;
 /// # Errors
 /// [`StoreError::Missing`], [`StoreError::Denied`], [`StoreError::NotAFile`], [`StoreError::TooLarge`] above
 /// [`LARGEST`], [`StoreError::Io`].
-pub fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
+pub fn read_file(path: &Path) -> Result<Vec<u8>, StoreError> {
     read_up_to(path, LARGEST)
 }
 
@@ -57,11 +57,12 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Makes sure that a file can be made under this name later: asked before minutes are spent on its content.
+/// Whether [`write_new`] could write there, asked before something that takes long.
 ///
 /// # Errors
-/// [`StoreError::Exists`], or [`StoreError::Missing`] for the folder.
+/// [`StoreError::Exists`]; [`StoreError::Missing`] when there is no such folder.
 pub fn must_be_new(path: &Path) -> Result<(), StoreError> {
+    // A link that leads nowhere is there all the same.
     if fs::symlink_metadata(path).is_ok() {
         return Err(StoreError::Exists { path: path.to_path_buf() });
     }
@@ -128,7 +129,7 @@ mod tests {
         let folder = folder();
         let path = folder.path().join("dump.bin");
         write_new(&path, b"flash").unwrap();
-        assert_eq!(read(&path).unwrap(), b"flash");
+        assert_eq!(read_file(&path).unwrap(), b"flash");
         assert_eq!(names(folder.path()), ["dump.bin"]);
         #[cfg(unix)]
         {
@@ -143,7 +144,7 @@ mod tests {
         let path = folder.path().join("dump.bin");
         write_new(&path, b"first").unwrap();
         assert!(matches!(write_new(&path, b"second"), Err(StoreError::Exists { .. })));
-        assert_eq!(read(&path).unwrap(), b"first");
+        assert_eq!(read_file(&path).unwrap(), b"first");
         assert_eq!(names(folder.path()), ["dump.bin"]);
     }
 
@@ -163,15 +164,15 @@ mod tests {
         let path = folder.path().join("dump.bin");
         fs::write(folder.path().join("dump.bin.part"), b"half").unwrap();
         write_new(&path, b"whole").unwrap();
-        assert_eq!(read(&path).unwrap(), b"whole");
+        assert_eq!(read_file(&path).unwrap(), b"whole");
         assert_eq!(fs::read(folder.path().join("dump.bin.part")).unwrap(), b"half");
     }
 
     #[test]
     fn unreadable_things_are_named() {
         let folder = folder();
-        assert!(matches!(read(&folder.path().join("none")), Err(StoreError::Missing { .. })));
-        assert!(matches!(read(folder.path()), Err(StoreError::NotAFile { .. })));
+        assert!(matches!(read_file(&folder.path().join("none")), Err(StoreError::Missing { .. })));
+        assert!(matches!(read_file(folder.path()), Err(StoreError::NotAFile { .. })));
         assert!(matches!(write_new(&folder.path().join("no/where"), b""), Err(StoreError::Missing { .. })));
         assert!(matches!(write_new(Path::new("/"), b""), Err(StoreError::NotAFile { .. })));
     }
@@ -181,7 +182,7 @@ mod tests {
         let folder = folder();
         let path = folder.path().join("large");
         File::create(&path).unwrap().set_len(LARGEST + 1).unwrap();
-        assert!(matches!(read(&path), Err(StoreError::TooLarge { size, .. }) if size == LARGEST + 1));
+        assert!(matches!(read_file(&path), Err(StoreError::TooLarge { size, .. }) if size == LARGEST + 1));
         File::create(&path).unwrap().set_len(4).unwrap();
         assert_eq!(read_up_to(&path, 4).unwrap().len(), 4);
     }

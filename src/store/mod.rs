@@ -8,5 +8,7 @@ pub mod settings;
 
 mod error;
 
+pub use backup::{Manifest, Provenance, Saved, StoredBackup, find_backup, save_backup};
 pub use error::StoreError;
-pub use settings::{Loaded, Settings};
+pub use files::{must_be_new, read_file, write_new};
+pub use settings::{Loaded, Origin, Setting, Settings};

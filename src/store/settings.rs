@@ -130,7 +130,7 @@ fn baud<'de, D: Deserializer<'de>>(value: D) -> Result<u32, D::Error> {
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum Origin {
     /// Nobody set it.
     Default,
     /// A settings file.
@@ -141,7 +141,7 @@ pub enum Source {
     Flag(String),
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -153,13 +153,13 @@ impl fmt::Display for Source {
 
 /// One setting in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub struct Setting {
     /// Key with its table, such as `spi.clock_hz`.
     pub key: String,
     /// Value as in the settings file.
     pub value: String,
     /// Where it came from.
-    pub source: Source,
+    pub origin: Origin,
 }
 
 /// Settings, and where each came from.
@@ -168,7 +168,7 @@ pub struct Loaded {
     /// The values in force.
     pub settings: Settings,
     /// One line per setting, in the order of `config.example.toml`.
-    pub origins: Vec<Origin>,
+    pub origins: Vec<Setting>,
 }
 
 impl Settings {
@@ -179,6 +179,23 @@ impl Settings {
     /// a variable that is not.
     pub fn load() -> Result<Loaded, StoreError> {
         Self::load_from(&Folders::find()?.settings_file(), |name| std::env::var(name).ok())
+    }
+
+    /// The folder of backups.
+    ///
+    /// # Errors
+    /// [`StoreError::NoHome`].
+    pub fn backups_folder(&self) -> Result<PathBuf, StoreError> {
+        Ok(Folders::find()?.backups(&self.paths.backups))
+    }
+
+    /// Clock in Hz or rate in baud for links of this scheme; `None` for those without a wire of their own.
+    pub fn speed_for(&self, scheme: &str) -> Option<u32> {
+        match scheme {
+            "spi" | "ch341" | "serprog" => Some(self.spi.clock_hz),
+            "uart" | "tcp" | "rfc2217" => Some(self.uart.baud),
+            _ => None,
+        }
     }
 
     /// [`Settings::load`] with any file and environment.
@@ -193,7 +210,7 @@ impl Settings {
         };
         for (name, key) in VARIABLES {
             if let Some(value) = var(name).filter(|value| !value.is_empty()) {
-                loaded.set(key, &value, Source::Env(name.to_owned()))?;
+                loaded.set(key, &value, Origin::Env(name.to_owned()))?;
             }
         }
         Ok(loaded)
@@ -204,8 +221,9 @@ impl Loaded {
     /// Nothing but defaults.
     pub fn defaults() -> Self {
         let settings = Settings::default();
-        let origin = |(key, value): (String, Value)| Origin { key, value: value.to_string(), source: Source::Default };
-        Self { origins: leaves(&settings).into_iter().map(origin).collect(), settings }
+        let setting =
+            |(key, value): (String, Value)| Setting { key, value: value.to_string(), origin: Origin::Default };
+        Self { origins: leaves(&settings).into_iter().map(setting).collect(), settings }
     }
 
     fn parse(bytes: &[u8], file: &Path) -> Result<Self, StoreError> {
@@ -213,20 +231,20 @@ impl Loaded {
         let text = std::str::from_utf8(bytes).map_err(|error| unusable(error.to_string()))?;
         let settings: Settings = toml::from_str(text).map_err(|error| unusable(error.to_string()))?;
         let written: Table = toml::from_str(text).map_err(|error| unusable(error.to_string()))?;
-        let origin = |(key, value): (String, Value)| {
-            let source = if holds(&written, &key) { Source::File(file.to_path_buf()) } else { Source::Default };
-            Origin { value: value.to_string(), key, source }
+        let setting = |(key, value): (String, Value)| {
+            let origin = if holds(&written, &key) { Origin::File(file.to_path_buf()) } else { Origin::Default };
+            Setting { value: value.to_string(), key, origin }
         };
-        Ok(Self { origins: leaves(&settings).into_iter().map(origin).collect(), settings })
+        Ok(Self { origins: leaves(&settings).into_iter().map(setting).collect(), settings })
     }
 
     /// Overrides one setting, as a variable or a flag does; `text` is the value without quotes.
     ///
     /// # Errors
     /// [`StoreError::Setting`] when there is no such setting or the value is not usable.
-    pub fn set(&mut self, key: &str, text: &str, source: Source) -> Result<(), StoreError> {
+    pub fn set(&mut self, key: &str, text: &str, origin: Origin) -> Result<(), StoreError> {
         let unusable =
-            |why: String| StoreError::Setting { from: source.to_string(), value: text.to_owned(), text: why };
+            |why: String| StoreError::Setting { from: origin.to_string(), value: text.to_owned(), text: why };
         let mut table = to_table(&self.settings);
         let Some(place) = find(&mut table, key) else { return Err(unusable(format!("there is no setting {key}"))) };
         *place = match place {
@@ -238,8 +256,8 @@ impl Loaded {
         };
         let value = place.to_string();
         self.settings = table.try_into().map_err(|error: toml::de::Error| unusable(error.message().to_owned()))?;
-        if let Some(origin) = self.origins.iter_mut().find(|origin| origin.key == key) {
-            (origin.value, origin.source) = (value, source);
+        if let Some(setting) = self.origins.iter_mut().find(|setting| setting.key == key) {
+            (setting.value, setting.origin) = (value, origin);
         }
         Ok(())
     }

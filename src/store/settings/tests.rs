@@ -14,8 +14,8 @@ fn load(text: &str) -> Result<Loaded, StoreError> {
     Settings::load_from(&file, nothing)
 }
 
-fn source_of<'a>(loaded: &'a Loaded, key: &str) -> &'a Source {
-    &loaded.origins.iter().find(|origin| origin.key == key).unwrap().source
+fn origin_of<'a>(loaded: &'a Loaded, key: &str) -> &'a Origin {
+    &loaded.origins.iter().find(|setting| setting.key == key).unwrap().origin
 }
 
 #[test]
@@ -26,9 +26,9 @@ fn the_example_file_is_exactly_the_defaults() {
 #[test]
 fn the_example_file_has_every_key_with_a_comment_above_it() {
     let written: Table = toml::from_str(EXAMPLE).unwrap();
-    for origin in Loaded::defaults().origins {
-        assert!(holds(&written, &origin.key), "{} is missing", origin.key);
-        let key = origin.key.rsplit('.').next().unwrap();
+    for setting in Loaded::defaults().origins {
+        assert!(holds(&written, &setting.key), "{} is missing", setting.key);
+        let key = setting.key.rsplit('.').next().unwrap();
         let lines: Vec<&str> = EXAMPLE.lines().collect();
         let at = lines.iter().position(|line| line.starts_with(&format!("{key} = "))).unwrap();
         assert!(at > 0 && lines[at - 1].starts_with("# "), "{key} has no comment");
@@ -39,7 +39,7 @@ fn the_example_file_has_every_key_with_a_comment_above_it() {
 fn without_a_file_everything_is_a_default() {
     let loaded = Settings::load_from(Path::new("/nowhere/config.toml"), nothing).unwrap();
     assert_eq!(loaded, Loaded::defaults());
-    assert!(loaded.origins.iter().all(|origin| origin.source == Source::Default));
+    assert!(loaded.origins.iter().all(|setting| setting.origin == Origin::Default));
     assert_eq!(loaded.origins.len(), 9);
 }
 
@@ -50,14 +50,14 @@ fn each_value_knows_where_it_came_from() {
     std::fs::write(&file, "theme = \"light\"\nlink = \"spi:0.0\"\n[spi]\nclock_hz = 1000000\n").unwrap();
     let theme = |name: &str| (name == "BKBENCH_THEME").then(|| "mono".to_owned());
     let mut loaded = Settings::load_from(&file, theme).unwrap();
-    loaded.set("cen", "17", Source::Flag("--cen".into())).unwrap();
+    loaded.set("cen", "17", Origin::Flag("--cen".into())).unwrap();
     assert_eq!((loaded.settings.theme.as_str(), loaded.settings.link.as_str()), ("mono", "spi:0.0"));
     assert_eq!((loaded.settings.cen, loaded.settings.spi.clock_hz), (17, 1_000_000));
-    assert_eq!(source_of(&loaded, "theme"), &Source::Env("BKBENCH_THEME".into()));
-    assert_eq!(source_of(&loaded, "link"), &Source::File(file.clone()));
-    assert_eq!(source_of(&loaded, "spi.clock_hz"), &Source::File(file));
-    assert_eq!(source_of(&loaded, "spi.entry_clock_hz"), &Source::Default);
-    assert_eq!(source_of(&loaded, "cen"), &Source::Flag("--cen".into()));
+    assert_eq!(origin_of(&loaded, "theme"), &Origin::Env("BKBENCH_THEME".into()));
+    assert_eq!(origin_of(&loaded, "link"), &Origin::File(file.clone()));
+    assert_eq!(origin_of(&loaded, "spi.clock_hz"), &Origin::File(file));
+    assert_eq!(origin_of(&loaded, "spi.entry_clock_hz"), &Origin::Default);
+    assert_eq!(origin_of(&loaded, "cen"), &Origin::Flag("--cen".into()));
 }
 
 #[test]
@@ -109,9 +109,17 @@ fn overrides_are_checked_like_the_file() {
         ("spi", "1", "there is no setting spi"),
         ("theme", "", "must not be empty"),
     ] {
-        let error = loaded.set(key, text, Source::Env("BKBENCH_TEST".into())).unwrap_err();
+        let error = loaded.set(key, text, Origin::Env("BKBENCH_TEST".into())).unwrap_err();
         assert!(error.to_string().starts_with("BKBENCH_TEST = "), "{error}");
         assert!(error.to_string().contains(expected), "{key} {text}: {error}");
     }
     assert_eq!(loaded, Loaded::defaults());
+}
+
+#[test]
+fn each_scheme_gets_the_speed_of_its_wire() {
+    let settings = Settings::default();
+    assert_eq!(settings.speed_for("spi"), Some(settings.spi.clock_hz));
+    assert_eq!(settings.speed_for("rfc2217"), Some(settings.uart.baud));
+    assert_eq!(settings.speed_for("sim"), None);
 }

@@ -1,0 +1,1 @@
+//! The download protocols as a host meets them on the line.

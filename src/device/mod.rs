@@ -5,6 +5,7 @@ pub mod contract;
 mod guard;
 mod spi;
 mod status;
+mod uart;
 
 pub use attach::{AttachOptions, attach};
 pub use contract::{

@@ -1,0 +1,80 @@
+//! An embedded module with its flash, chip and wires, on a clock of its own. It shares no code with the program's codecs,
+//! so that a mistake in one of them cannot hide behind the same mistake here.
+//!
+//! What stands behind it: spi-flash.md §12 (entry and flash rules), uart-protocol.md §4 to §10, §18.2 and §21 (both
+//! download dialects), formats.md (the factory-like image). Where these are silent the choice is a [`Knobs`] field.
+//!
+//! # Faults (`faults=` of a link, [`Faults`] in a test), a comma list
+//!
+//! | fault | what happens |
+//! |---|---|
+//! | `clock:HZ` | above this SPI clock the host reads everything one bit late; above twice of it bits flip both ways |
+//! | `noise:1/N` | one byte in N is damaged: on the UART dropped, flipped or doubled, on SPI one bit flipped |
+//! | `ignore-program` | page programs seem to work and change nothing |
+//! | `ignore-erase` | the same for erases |
+//! | `ignore-status` | the same for status register writes |
+//! | `drop-page:N` | the N-th page program, counted from 1, changes nothing |
+//! | `late-entry` or `late-entry:MS` | the chip is deaf for this long after reset (30 ms) |
+//! | `stuck-busy` or `stuck-busy:N` | the N-th flash operation (the first) never ends |
+//! | `power-loss:N` | the supply drops in the N-th flash operation: half-done cells, and the link is gone |
+//! | `unplug:N` | the cable is pulled after the N-th flash operation has begun; the chip ends it in peace |
+//! | `no-answer:N` | the N-th UART answer is never sent |
+//! | `bad-status:N` | the N-th long UART answer carries status 03 |
+//! | `delay:MS` | every UART answer comes this much later |
+//! | `echo` | the host hears its own UART bytes |
+//! | `drift:PERCENT` | the chip's UART runs this much too fast |
+//! | `id:HEX` | the flash answers every byte of its id with this one: `id:00`, `id:ff` |
+//!
+//! # Wires (`wires=` of a link, [`Wires`] in a test), a comma list
+//!
+//! `PAD-open`, `PAD-short-gnd`, `PAD-short-3v3` for any of sck, csn, si, so, cen, rx, tx; `gnd-open` makes every level
+//! uncertain; `A-B-swapped` for any two of sck, csn, si, so, and for rx with tx; `A-B-bridged` for any two of the four.
+
+mod backing;
+mod board;
+mod chance;
+mod clock;
+mod faults;
+mod flash;
+mod module;
+mod modules;
+mod nor;
+mod part;
+mod setup;
+mod spi;
+mod wires;
+
+#[cfg(test)]
+mod tests;
+
+pub use board::Traffic;
+pub use clock::{Pace, SimClock};
+pub use faults::Faults;
+pub use flash::{Counters, Effect, Operation, Rules};
+pub use module::Module;
+pub use modules::Silicon;
+pub use part::Part;
+pub use setup::{Knobs, Setup};
+pub use wires::Wires;
+
+use super::contract::{Endpoint, Link, LinkError};
+use super::spec::LinkSpec;
+
+/// Opens `sim:MODULE`.
+///
+/// # Errors
+/// [`LinkError::BadLink`] for an unknown module, key or value; [`LinkError::File`] for an image or chip file that cannot
+/// be used.
+pub fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
+    Ok(Module::quiet(Setup::from_spec(spec)?)?.link())
+}
+
+/// The embedded modules, for lists of links.
+pub fn endpoints() -> Vec<Endpoint> {
+    let endpoint = |board: &modules::Board| Endpoint {
+        link: format!("sim:{}", board.name.to_ascii_lowercase()),
+        about: format!("embedded practice module ({} with {})", board.name, board.silicon),
+        obstacle: None,
+    };
+    modules::all().iter().map(endpoint).collect()
+}

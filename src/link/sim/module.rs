@@ -1,0 +1,286 @@
+//! The handle on a module: what tests look at while a link to it is in use.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::link::contract::{Clock, Link, LinkError, LinkInfo, ResetLine, Wire, WireKind};
+
+use super::backing::{Backing, Kept};
+use super::board::{Board, Phase, Traffic};
+use super::chance::Chance;
+use super::clock::{Pace, SimClock};
+use super::faults::Faults;
+use super::flash::{Counters, Flash, Operation};
+use super::part::Part;
+use super::setup::Setup;
+use super::spi::{Pins, SimSpi};
+use super::wires::Wires;
+
+/// A simulated module. Clones are handles on the same module; links opened from it share its clock.
+#[derive(Clone)]
+pub struct Module {
+    board: Rc<RefCell<Board>>,
+    wire: WireKind,
+    detail: String,
+}
+
+impl Module {
+    /// Powers a module up and keeps the log of its flash operations. It has been running its firmware for a while when
+    /// the host comes.
+    ///
+    /// # Errors
+    /// [`LinkError::File`] when the chip file cannot be used; [`LinkError::BadLink`] when it holds another part than
+    /// asked for.
+    pub fn new(setup: Setup) -> Result<Self, LinkError> {
+        let module = Self::quiet(setup)?;
+        module.board.borrow_mut().flash.keep_log();
+        Ok(module)
+    }
+
+    /// [`Module::new`] without the log, for sessions that run for hours.
+    pub(super) fn quiet(setup: Setup) -> Result<Self, LinkError> {
+        let (mut flash, content) = insert_flash(&setup)?;
+        flash.faults = setup.faults.clone();
+        flash.rules = setup.knobs.rules;
+        flash.asleep = setup.knobs.asleep;
+        flash.continuous_read = setup.knobs.continuous_read;
+        let clock = Rc::new(SimClock::new(setup.pace));
+        let detail = format!(
+            "embedded {} ({}) with {}, {content}, {} clock",
+            setup.board.name,
+            setup.board.silicon,
+            flash.part.name,
+            if setup.pace == Pace::Virtual { "virtual" } else { "real" },
+        );
+        let board = Board {
+            name: setup.name.clone(),
+            clock,
+            silicon: setup.board.silicon,
+            flash,
+            knobs: setup.knobs.clone(),
+            phase: if setup.wires.reset_reaches(false) { Phase::Reset } else { Phase::Running },
+            wires: setup.wires.clone(),
+            pins: Pins::default(),
+            traffic: Traffic::default(),
+            chance: Chance::new(setup.seed),
+            held: false,
+            locked: setup.locked,
+        };
+        Ok(Self { board: Rc::new(RefCell::new(board)), wire: setup.wire, detail })
+    }
+
+    /// A link over the wire of the setup.
+    pub fn link(&self) -> Link {
+        self.link_over(self.wire)
+    }
+
+    /// A link over one of the wires. Both lead to the same chip.
+    pub fn link_over(&self, wire: WireKind) -> Link {
+        let board = self.board.borrow();
+        Link {
+            wire: match wire {
+                WireKind::Spi | WireKind::Uart => Wire::Spi(Box::new(SimSpi::new(self.board.clone()))),
+            },
+            reset: Some(Box::new(SimReset { board: self.board.clone() })),
+            clock: board.clock.clone(),
+            info: LinkInfo { name: board.name.clone(), wire, detail: self.detail.clone(), simulated: true },
+        }
+    }
+
+    /// The whole flash content.
+    pub fn flash(&self) -> Vec<u8> {
+        self.board.borrow().flash.cells.clone()
+    }
+
+    /// A few bytes of the flash; addresses wrap at the size of the part.
+    pub fn bytes(&self, address: u32, len: u32) -> Vec<u8> {
+        self.board.borrow().flash.read(address, len)
+    }
+
+    /// Changes the flash behind everybody's back, as a test of comparisons needs it.
+    pub fn poke(&self, address: u32, bytes: &[u8]) {
+        let mut board = self.board.borrow_mut();
+        let size = board.flash.part.size;
+        for (offset, byte) in bytes.iter().enumerate() {
+            board.flash.cells[(address.wrapping_add(offset as u32) % size) as usize] = *byte;
+        }
+    }
+
+    /// The status registers in force, register 1 first, without WIP and WEL.
+    pub fn status(&self) -> [u8; 3] {
+        let live = self.board.borrow().flash.live;
+        [live[0] & !3, live[1], live[2]]
+    }
+
+    /// The status registers as they survive without power.
+    pub fn stored_status(&self) -> [u8; 3] {
+        self.board.borrow().flash.stored
+    }
+
+    /// The protected bytes.
+    pub fn protected(&self) -> std::ops::Range<u32> {
+        self.board.borrow().flash.protected()
+    }
+
+    /// The flash part.
+    pub fn part(&self) -> &'static Part {
+        self.board.borrow().flash.part
+    }
+
+    /// Every flash operation since the start, or since [`Module::clear_operations`].
+    pub fn operations(&self) -> Vec<Operation> {
+        self.board.borrow().flash.log().to_vec()
+    }
+
+    /// Forgets the operations so far.
+    pub fn clear_operations(&self) {
+        self.board.borrow_mut().flash.clear_log();
+    }
+
+    /// How often the flash was changed.
+    pub fn counters(&self) -> Counters {
+        self.board.borrow().flash.counters.clone()
+    }
+
+    /// How much went over the wires.
+    pub fn traffic(&self) -> Traffic {
+        self.board.borrow().traffic.clone()
+    }
+
+    /// The time on the module's clock.
+    pub fn now(&self) -> Duration {
+        self.board.borrow().clock.now()
+    }
+
+    /// Lets time pass.
+    pub fn sleep(&self, time: Duration) {
+        let clock = self.board.borrow().clock.clone();
+        clock.sleep(time);
+        let now = clock.now();
+        self.board.borrow_mut().run(now);
+    }
+
+    /// Switches faults while the module runs. Their counts go on from the start of the module.
+    pub fn set_faults(&self, faults: Faults) {
+        self.board.borrow_mut().flash.faults = faults;
+    }
+
+    /// Resolders.
+    pub fn set_wires(&self, wires: Wires) {
+        let mut board = self.board.borrow_mut();
+        board.wires = wires;
+        let held = board.held;
+        board.hold(held);
+    }
+
+    /// Takes the supply away and gives it back; mends a link lost to `power-loss` or `unplug`.
+    pub fn power_cycle(&self) {
+        let mut board = self.board.borrow_mut();
+        board.flash.gone = None;
+        board.flash.power_up();
+        board.reset();
+        let held = board.held;
+        board.hold(held);
+    }
+
+    /// Pulls CEN low by hand for 100 ms, as a person with a wire does.
+    pub fn pulse_cen(&self) {
+        self.board.borrow_mut().hold(true);
+        self.sleep(Duration::from_millis(100));
+        self.board.borrow_mut().hold(false);
+    }
+
+    /// Whether the firmware runs.
+    pub fn is_running(&self) -> bool {
+        let mut board = self.board.borrow_mut();
+        let now = board.clock.now();
+        board.run(now);
+        board.phase == Phase::Running
+    }
+}
+
+/// The flash with its content, and a word about where the content comes from.
+fn insert_flash(setup: &Setup) -> Result<(Flash, String), LinkError> {
+    let bad = |why: String| LinkError::BadLink { link: setup.name.clone(), why };
+    let part = setup.usual_part().ok_or_else(|| bad("the part table holds no part for this module".to_owned()))?;
+    let Some(path) = &setup.chip_file else {
+        let (cells, content) = first_content(setup)?;
+        check_size(setup, &cells, part)?;
+        return Ok((Flash::new(part, cells, first_status(setup, part), setup.seed), content));
+    };
+    let found = Backing::load(path)?;
+    let content = format!("kept in {}", path.display());
+    let mut flash = match found {
+        Some(Kept { cells, state }) => {
+            let kept = state.as_ref().and_then(|state| Part::find(&state.part)).unwrap_or(part);
+            if setup.part.is_some_and(|asked| asked.id != kept.id) {
+                return Err(bad(format!("{} holds a {}; leave flash= out", path.display(), kept.name)));
+            }
+            if cells.len() != kept.size as usize {
+                let why = format!("is {} bytes long, a {} has {}", cells.len(), kept.name, kept.size);
+                return Err(LinkError::File { name: path.display().to_string(), why });
+            }
+            let status = state.map_or_else(|| first_status(setup, kept), |state| state.status);
+            Flash::new(kept, cells, status, setup.seed)
+        }
+        None => {
+            let (cells, _) = first_content(setup)?;
+            check_size(setup, &cells, part)?;
+            let flash = Flash::new(part, cells, first_status(setup, part), setup.seed);
+            Backing::create(path, &flash.cells, &flash.state())?;
+            flash
+        }
+    };
+    flash.back_with(Backing::open(path)?);
+    Ok((flash, content))
+}
+
+fn first_content(setup: &Setup) -> Result<(Vec<u8>, String), LinkError> {
+    match (&setup.image, &setup.image_name) {
+        (Some(image), name) => Ok((image.clone(), name.clone().unwrap_or_else(|| "given image".to_owned()))),
+        (None, _) => Ok((Vec::new(), "erased".to_owned())),
+    }
+}
+
+fn check_size(setup: &Setup, cells: &[u8], part: &Part) -> Result<(), LinkError> {
+    if cells.len() <= part.size as usize {
+        return Ok(());
+    }
+    let name = setup.image_name.clone().unwrap_or_else(|| setup.name.clone());
+    let why = format!("is {} bytes long, more than the {} bytes of a {}", cells.len(), part.size, part.name);
+    Err(LinkError::File { name, why })
+}
+
+fn first_status(setup: &Setup, part: &Part) -> [u8; 3] {
+    setup.status.unwrap_or_else(|| {
+        let [first, second, third, _] = if setup.locked { part.factory_status.to_le_bytes() } else { [0; 4] };
+        [first, second, third]
+    })
+}
+
+/// The host's end of CEN.
+struct SimReset {
+    board: Rc<RefCell<Board>>,
+}
+
+impl ResetLine for SimReset {
+    fn hold(&mut self, reset: bool) -> Result<(), LinkError> {
+        let mut board = self.board.borrow_mut();
+        board.check()?;
+        board.hold(reset);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        "simulated line → CEN".to_owned()
+    }
+}
+
+impl Drop for SimReset {
+    fn drop(&mut self) {
+        if let Ok(mut board) = self.board.try_borrow_mut() {
+            board.hold(false);
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The SPI end of a module: frames from the host's controller, through the wires, to the chip's pins.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::link::contract::{Clock, LinkError, SpiLink};
+
+use super::board::{Board, Drive};
+use super::wires::{HostLevels, Pad};
+
+/// The highest clock the simulated controller offers, in Hz.
+const FASTEST: u32 = 50_000_000;
+/// The lowest, in Hz.
+const SLOWEST: u32 = 4_000;
+
+/// The chip's view of its SPI pins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pins {
+    csn: bool,
+    sck: bool,
+    bits: u32,
+    shifted: u8,
+    drive: Drive,
+    /// Whether the flash follows this frame.
+    pub(super) reaches_flash: bool,
+}
+
+impl Default for Pins {
+    fn default() -> Self {
+        Self { csn: true, sck: false, bits: 0, shifted: 0, drive: Drive::Floating, reaches_flash: false }
+    }
+}
+
+/// The host's SPI controller.
+pub(super) struct SimSpi {
+    pub(super) board: Rc<RefCell<Board>>,
+    hz: u32,
+    mode: u8,
+}
+
+impl SimSpi {
+    pub(super) fn new(board: Rc<RefCell<Board>>) -> Self {
+        Self { board, hz: 1_000_000, mode: 0 }
+    }
+}
+
+impl SpiLink for SimSpi {
+    fn exchange(&mut self, frame: &mut [u8]) -> Result<(), LinkError> {
+        self.exchange_all(&mut [frame])
+    }
+
+    fn exchange_all(&mut self, frames: &mut [&mut [u8]]) -> Result<(), LinkError> {
+        let mut board = self.board.borrow_mut();
+        let longest = board.knobs.longest_frame;
+        for frame in frames.iter() {
+            if frame.len() > longest {
+                let why = format!("message of {} bytes is too long, the limit is {longest}", frame.len());
+                return Err(LinkError::Io { name: board.name.clone(), why });
+            }
+        }
+        board.check()?;
+        let mut now = board.clock.now() + board.knobs.message_latency;
+        board.traffic.spi_messages += 1;
+        for frame in frames.iter_mut() {
+            now = board.spi_frame(frame, now, self.hz, self.mode);
+            board.check()?;
+        }
+        let clock = board.clock.clone();
+        drop(board);
+        clock.advance_to(now);
+        Ok(())
+    }
+
+    fn set_clock(&mut self, hz: u32) -> Result<u32, LinkError> {
+        if hz < SLOWEST {
+            let name = self.board.borrow().name.clone();
+            return Err(LinkError::Unsupported { name, what: format!("an SPI clock of {hz} Hz") });
+        }
+        self.hz = hz.min(FASTEST);
+        Ok(self.hz)
+    }
+
+    fn clock(&self) -> u32 {
+        self.hz
+    }
+
+    fn set_mode(&mut self, mode: u8) -> Result<(), LinkError> {
+        if !matches!(mode, 0 | 3) {
+            let name = self.board.borrow().name.clone();
+            return Err(LinkError::Unsupported { name, what: format!("SPI mode {mode}") });
+        }
+        self.mode = mode;
+        Ok(())
+    }
+
+    fn longest_frame(&self) -> usize {
+        self.board.borrow().knobs.longest_frame
+    }
+}
+
+impl Board {
+    /// One frame; returns the time of its end.
+    fn spi_frame(&mut self, frame: &mut [u8], start: Duration, hz: u32, mode: u8) -> Duration {
+        let bit = 1_000_000_000 / u64::from(hz.max(1));
+        let byte = 8_000_000_000 / u64::from(hz.max(1));
+        self.disturb_sent(frame, hz);
+        if self.wires.spi_sound() {
+            self.bytes(frame, start, byte);
+        } else {
+            self.edges(frame, start, bit, mode);
+        }
+        self.disturb_received(frame, hz);
+        let time = Duration::from_nanos(byte * frame.len() as u64);
+        self.traffic.spi_time += time;
+        self.traffic.spi_bytes += frame.len() as u64;
+        start + time
+    }
+
+    /// A sound harness: whole bytes arrive as they are.
+    fn bytes(&mut self, frame: &mut [u8], start: Duration, byte_ns: u64) {
+        let floating = self.knobs.floating;
+        self.chip_select(start);
+        let mut end = start;
+        for (place, byte) in frame.iter_mut().enumerate() {
+            let begin = end;
+            end = start + Duration::from_nanos(byte_ns * (place as u64 + 1));
+            let sent = *byte;
+            *byte = match self.chip_output(begin) {
+                Drive::Floating => floating,
+                Drive::Echo => sent,
+                Drive::Byte(back) => back,
+            };
+            self.chip_input(sent, end);
+        }
+        self.chip_deselect(true, end);
+    }
+
+    /// A bad harness: every edge goes through the wires, and the chip makes of it what it can.
+    fn edges(&mut self, frame: &mut [u8], start: Duration, bit_ns: u64, mode: u8) {
+        let idle = mode == 3;
+        let mut now = start;
+        let mut host = HostLevels { sck: idle, csn: true, si: false };
+        self.levels(&host, now);
+        host.csn = false;
+        self.levels(&host, now);
+        for byte in frame.iter_mut() {
+            let mut back = 0;
+            for place in (0..8).rev() {
+                host.sck = false;
+                host.si = *byte >> place & 1 == 1;
+                self.levels(&host, now);
+                let mut level = self.miso(&host, now);
+                let (drive, before) = (self.pins.drive, self.pins.bits);
+                now += Duration::from_nanos(bit_ns);
+                host.sck = true;
+                self.levels(&host, now);
+                if drive == Drive::Echo && self.pins.bits == before {
+                    // Without a clock the chip copies nothing.
+                    level = self.wires.at_host(None, &host, self.knobs.floating & 1 == 1);
+                }
+                back = back << 1 | u8::from(level);
+            }
+            *byte = back;
+        }
+        host.sck = idle;
+        self.levels(&host, now);
+        host.csn = true;
+        self.levels(&host, now);
+    }
+
+    /// The chip sees new levels on its pins.
+    fn levels(&mut self, host: &HostLevels, now: Duration) {
+        let (csn, sck) = (self.wires.at_module(Pad::Csn, host), self.wires.at_module(Pad::Sck, host));
+        let mut si = self.wires.at_module(Pad::Si, host);
+        if csn != self.pins.csn {
+            self.pins.csn = csn;
+            if csn {
+                self.chip_deselect(self.pins.bits.is_multiple_of(8), now);
+            } else {
+                self.pins.bits = 0;
+                self.chip_select(now);
+                self.pins.drive = self.chip_output(now);
+            }
+        }
+        if sck != self.pins.sck {
+            self.pins.sck = sck;
+            if sck {
+                if self.wires.ground_open() && self.chance.one_in(8) {
+                    si = !si;
+                }
+                self.pins.shifted = self.pins.shifted << 1 | u8::from(si);
+                self.pins.bits += 1;
+                if self.pins.bits.is_multiple_of(8) {
+                    self.chip_input(self.pins.shifted, now);
+                    self.pins.drive = self.chip_output(now);
+                }
+            }
+        }
+    }
+
+    /// What the host samples on MISO.
+    fn miso(&mut self, host: &HostLevels, now: Duration) -> bool {
+        if self.pins.bits == 0 {
+            self.pins.drive = self.chip_output(now);
+        }
+        let module = match self.pins.drive {
+            Drive::Floating => None,
+            Drive::Echo => Some(self.wires.at_module(Pad::Si, host)),
+            // The flash answers only while it is selected.
+            Drive::Byte(byte) => Some(byte >> (7 - self.pins.bits % 8) & 1 == 1),
+        };
+        let floating = self.knobs.floating & 1 == 1;
+        let level = self.wires.at_host(module, host, floating);
+        level ^ (self.wires.ground_open() && self.chance.one_in(8))
+    }
+
+    fn disturb_sent(&mut self, frame: &mut [u8], hz: u32) {
+        let far_too_fast = self.faults().clock_limit.is_some_and(|limit| hz / 2 > limit);
+        let noise = self.faults().noise.unwrap_or(0);
+        if far_too_fast || noise > 0 {
+            self.flip(frame, noise, far_too_fast);
+        }
+    }
+
+    fn disturb_received(&mut self, frame: &mut [u8], hz: u32) {
+        if self.faults().clock_limit.is_some_and(|limit| hz > limit) {
+            // SO comes too late for the host's edge: each bit is seen one clock later.
+            let mut carried = self.knobs.floating & 1;
+            for byte in frame.iter_mut() {
+                let next = *byte & 1;
+                *byte = *byte >> 1 | carried << 7;
+                carried = next;
+            }
+        }
+        self.disturb_sent(frame, hz);
+    }
+
+    fn flip(&mut self, frame: &mut [u8], noise: u32, often: bool) {
+        for byte in frame.iter_mut() {
+            if self.chance.one_in(noise) || (often && self.chance.one_in(8)) {
+                *byte ^= 1 << self.chance.below(8);
+            }
+        }
+    }
+}

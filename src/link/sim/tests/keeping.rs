@@ -1,0 +1,114 @@
+//! `chip=FILE`: a flash that outlives the program, and the link text that names it.
+
+use super::*;
+use crate::link::contract::{LinkError, WireKind};
+use crate::link::sim::{endpoints, open};
+use crate::link::spec::LinkSpec;
+
+fn spec(text: &str) -> LinkSpec {
+    LinkSpec::parse(text).unwrap()
+}
+
+fn open_error(text: &str) -> String {
+    match open(&spec(text)) {
+        Ok(_) => panic!("{text} opened"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn a_chip_file_is_made_from_the_image_and_written_in_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let (image, chip) = (dir.path().join("image.bin"), dir.path().join("chip.bin"));
+    std::fs::write(&image, vec![0x77; 5000]).unwrap();
+    let text = format!("sim:wb2s?locked=no&image={}&chip={}", image.display(), chip.display());
+
+    let mut host = Host::at(open(&spec(&text)).unwrap());
+    host.enter();
+    host.write(&[0x02, 0, 0, 0, 0x11]);
+    host.write(&[0x01, 0x10, 0x00]);
+    let kept = std::fs::read(&chip).unwrap();
+    assert_eq!(kept.len(), 0x20_0000);
+    assert_eq!(
+        (kept[0], kept[1], kept[4999], kept[5000]),
+        (0x11, 0x77, 0x77, 0xFF),
+        "written at once, host still open"
+    );
+    drop(host);
+
+    let mut host = Host::at(open(&spec(&text)).unwrap());
+    host.enter();
+    assert_eq!(host.read(0, 2), [0x11, 0x77], "the second run sees the chip, not the image");
+    assert_eq!(host.status(), 0x10);
+    host.write(&[0x01, 0x00, 0x00]);
+    host.write(&[0x20, 0, 0, 0]);
+    assert_eq!(std::fs::read(&chip).unwrap()[..4096], [0xFF; 4096]);
+    assert_eq!(std::fs::read(&image).unwrap(), vec![0x77; 5000], "the image is never written");
+}
+
+#[test]
+fn a_torn_sector_is_torn_in_the_file_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let chip = dir.path().join("chip.bin");
+    std::fs::write(&chip, vec![0; 0x20_0000]).unwrap();
+    let text = format!("sim:wb2s?locked=no&faults=power-loss:1&chip={}", chip.display());
+    let mut host = Host::at(open(&spec(&text)).unwrap());
+    host.enter();
+    host.frame(&[0x06]);
+    let error = host.spi.exchange(&mut [0x20, 0, 0, 0]).unwrap_err();
+    assert!(matches!(error, LinkError::Gone { .. }));
+    let kept = std::fs::read(&chip).unwrap();
+    assert!(kept[..4096].iter().any(|byte| *byte != 0) && kept[..4096].iter().any(|byte| *byte != 0xFF));
+    assert!(kept[4096..].iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn a_chip_file_keeps_its_part() {
+    let dir = tempfile::tempdir().unwrap();
+    let chip = dir.path().join("chip.bin");
+    let text = format!("sim:wb2s?image=/dev/null&chip={}", chip.display());
+    drop(open(&spec(&format!("{text}&flash=1c7015"))).unwrap());
+    let mut host = Host::at(open(&spec(&text)).unwrap());
+    host.enter();
+    assert_eq!(host.id(), [0x1C, 0x70, 0x15]);
+    assert_eq!(host.status(), 0x5C);
+    assert!(open_error(&format!("{text}&flash=eb6015")).contains("holds a EN25QH16B"));
+}
+
+#[test]
+fn a_chip_file_of_another_size_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let chip = dir.path().join("chip.bin");
+    std::fs::write(&chip, [0; 100]).unwrap();
+    assert!(open_error(&format!("sim:wb2s?chip={}", chip.display())).contains("100 bytes long"));
+}
+
+#[test]
+fn the_wire_is_spi_where_the_module_brings_it_out() {
+    assert_eq!(open(&spec("sim:WB2S")).unwrap().info.wire, WireKind::Spi);
+    assert_eq!(open(&spec("sim:cb2s")).unwrap().info.wire, WireKind::Uart);
+    assert_eq!(open(&spec("sim:cb3s?wire=uart")).unwrap().info.wire, WireKind::Uart);
+    assert!(open_error("sim:cb2s?wire=spi").contains("sck"));
+}
+
+#[test]
+fn what_cannot_be_understood_is_named() {
+    assert!(open_error("sim:esp8266").contains("wb2s"));
+    assert!(open_error("sim:wa2").contains("no simulated module"));
+    assert!(open_error("sim:wb2s?colour=red").contains("colour"));
+    assert!(open_error("sim:wb2s?flash=123456").contains("eb6015"));
+    assert!(open_error("sim:wb2s?pace=fast").contains("virtual, line"));
+    assert!(open_error("sim:wb2s?faults=gremlins").contains("drop-page"));
+    assert!(open_error("sim:wb2s?wires=knotted").contains("so-open"));
+    assert!(open_error("sim:wb2s?seed=x").contains("whole number"));
+    assert!(open_error("sim:wb2s?image=/no/such/file").contains("/no/such/file"));
+}
+
+#[test]
+fn the_practice_modules_are_listed() {
+    let links: Vec<String> = endpoints().into_iter().map(|endpoint| endpoint.link).collect();
+    assert_eq!(links[..2], ["sim:wb2s", "sim:cb3s"]);
+    for link in &links {
+        assert!(open(&spec(link)).unwrap().info.simulated, "{link}");
+    }
+}

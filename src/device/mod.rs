@@ -5,6 +5,8 @@ pub mod contract;
 mod guard;
 mod spi;
 mod status;
+#[cfg(test)]
+mod testing;
 mod uart;
 
 pub use attach::{AttachOptions, attach};

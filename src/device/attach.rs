@@ -2,6 +2,7 @@
 
 use super::contract::{DeviceError, Watch, WriteFlash};
 use super::spi::SpiFlash;
+use super::uart::UartFlash;
 use crate::link::{Link, Wire};
 
 /// What may be chosen about attaching; everything has a sensible default.
@@ -24,6 +25,6 @@ pub fn attach(link: Link, options: &AttachOptions, watch: &mut dyn Watch) -> Res
     let Link { wire, reset, clock, info } = link;
     match wire {
         Wire::Spi(wire) => Ok(Box::new(SpiFlash::attach(wire, reset, clock, &info, options, watch)?)),
-        Wire::Serial(_) => Err(DeviceError::Cancelled),
+        Wire::Serial(wire) => Ok(Box::new(UartFlash::attach(wire, reset, clock, &info, options, watch)?)),
     }
 }

@@ -5,6 +5,9 @@ pub mod contract;
 mod guard;
 mod spi;
 mod status;
+#[cfg(test)]
+mod testing;
+mod uart;
 
 pub use attach::{AttachOptions, attach};
 pub use contract::{

@@ -103,8 +103,9 @@ fn suspicion(seen: &Seen, looped_back: bool, has_line: bool) -> (String, String)
             "check CSN (pin 24): it is the only wire left",
         ),
         ([0xFF, 0xFF, 0xFF], false) => say(
-            "nothing drives SO low: the SO wire is open, SO touches 3V3, or the module has no supply",
-            "check SO (pin 21), then 3V3 (pin 1) and GND (pin 25) at the module",
+            "nothing drives SO: the SO wire is open or touches 3V3, the module has no supply, or the chip was never reached \
+             by CEN, SCK, SI and CSN",
+            "check 3V3 (pin 1) and GND (pin 25) at the module, then SO (pin 21) and CEN (pin 15), then the other three",
         ),
         ([0, 0, 0], false) if has_line => say(
             "SO stays low: the chip did not see CEN go low, or did not see D2, or SO is shorted to ground",
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn each_picture_names_its_wire() {
-        assert!(cause(&seen(&[0xFF; 8], [0xFF; 3]), false).contains("SO wire is open"));
+        assert!(cause(&seen(&[0xFF; 8], [0xFF; 3]), false).contains("nothing drives SO"));
         assert!(cause(&seen(&[0; 8], [0; 3]), false).contains("CEN"));
         assert!(cause(&seen(&[0xD2, 0, 0, 0], [0; 3]), false).contains("answered D2"));
         assert!(cause(&seen(&[0x52, 0xD2, 0xD2, 0], [0; 3]), false).contains("answered D2"));

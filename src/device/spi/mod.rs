@@ -4,6 +4,8 @@ mod bus;
 mod entry;
 mod evidence;
 mod setup;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 use std::time::Duration;

@@ -7,7 +7,7 @@ mod handle;
 mod runner;
 pub mod view;
 
-pub use actor::{Actor, Command, Flow};
+pub use actor::{Actor, Command, Flow, Opener};
 pub use event::{Event, JobId, LinkState, What};
 pub use handle::Session;
 pub use view::{Ended, JobView, LogLine, PhaseView, SessionView};

@@ -2,5 +2,6 @@
 
 mod cli;
 mod layers;
+mod rules;
 mod session;
 mod support;

@@ -6,8 +6,9 @@ use std::sync::mpsc::{Sender, channel};
 
 use bkbench::job::{BackupProof, Change, ConnectSpec, JobSpec, Outcome, Plan, ProvenBackup, WriteReport, WriteSpec};
 use bkbench::link::LinkSpec;
+use bkbench::link::sim::Module;
 use bkbench::problem::Problem;
-use bkbench::session::{Actor, Command, Event, JobId, SessionView, What};
+use bkbench::session::{Actor, Command, Event, JobId, Opener, SessionView, What};
 
 type Hook = Box<dyn FnMut(&Event, &Sender<Command>)>;
 
@@ -29,6 +30,18 @@ struct State {
 impl Bench {
     /// A session without a link.
     pub fn new() -> Self {
+        Self::with_opener(Box::new(bkbench::link::open))
+    }
+
+    /// A session connected to a module that the test keeps a hand on.
+    pub fn over(module: &Module) -> Self {
+        let module = module.clone();
+        let mut bench = Self::with_opener(Box::new(move |_| Ok(module.link())));
+        bench.run(connect_to("sim:wb2s")).unwrap_or_else(|problem| panic!("{problem}"));
+        bench
+    }
+
+    fn with_opener(opener: Opener) -> Self {
         let (commands, inbox) = channel();
         let state = Rc::new(RefCell::new(State {
             view: SessionView::default(),
@@ -50,7 +63,7 @@ impl Bench {
                 hook(&event, &sender);
             }
         };
-        Self { actor: Actor::new(inbox, Box::new(sink)), commands, state, next: 0 }
+        Self { actor: Actor::with_opener(inbox, Box::new(sink), opener), commands, state, next: 0 }
     }
 
     /// A session connected to `link`.

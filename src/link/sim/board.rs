@@ -13,6 +13,8 @@ use super::flash::Flash;
 use super::modules::Silicon;
 use super::setup::Knobs;
 use super::spi::Pins;
+use super::sums::crc16;
+use super::uart::Uart;
 use super::wires::Wires;
 
 /// What the chip does.
@@ -24,8 +26,10 @@ pub(super) enum Phase {
     Starting { since: Duration, seen: u32 },
     /// The flash stands on the pins.
     SpiMode { since: Duration },
-    /// The firmware runs, or would if there were one.
-    Running,
+    /// The download program has the UART. The loader of the T stays for a while even when it has only heard noise.
+    Download { since: Duration, linked: bool },
+    /// The firmware runs, or the chip is stuck for lack of one.
+    Running { firmware: bool },
 }
 
 /// What a pin does during a byte.
@@ -65,6 +69,7 @@ pub(super) struct Board {
     pub(super) wires: Wires,
     pub(super) phase: Phase,
     pub(super) pins: Pins,
+    pub(super) uart: Uart,
     pub(super) traffic: Traffic,
     pub(super) chance: Chance,
     pub(super) held: bool,
@@ -95,26 +100,17 @@ impl Board {
         self.held = hold;
         let reset = self.wires.reset_reaches(hold);
         match (reset, self.phase == Phase::Reset) {
-            (true, false) => self.reset(),
+            (true, false) => self.reset(now),
             (false, true) => self.phase = Phase::Starting { since: now, seen: 0 },
             _ => (),
         }
     }
 
     /// The chip goes into reset; the flash keeps its power and goes on with what it does.
-    pub(super) fn reset(&mut self) {
+    pub(super) fn reset(&mut self, now: Duration) {
         self.phase = Phase::Reset;
         self.pins = Pins::default();
-    }
-
-    /// Lets everything happen that is due by `until`.
-    pub(super) fn run(&mut self, until: Duration) {
-        if let Phase::Starting { since, .. } = self.phase {
-            let end = since + self.listening_from() + self.knobs.entry_window.max(self.knobs.boot_window);
-            if until > end {
-                self.boot(end);
-            }
-        }
+        self.uart.reset(now);
     }
 
     /// How long after reset the chip is deaf.
@@ -123,17 +119,24 @@ impl Board {
     }
 
     /// The firmware starts. The vendor SDK writes its protection at every start (spi-flash.md §6).
-    fn boot(&mut self, now: Duration) {
-        self.phase = Phase::Running;
-        if self.locked && self.has_firmware() {
+    pub(super) fn boot(&mut self, now: Duration) {
+        let firmware = self.has_firmware();
+        self.phase = Phase::Running { firmware };
+        self.uart.started(now);
+        if self.locked && firmware {
             let value = self.flash.part.factory_status;
             self.flash.force_status(value, now);
         }
     }
 
     /// Whether boot loader and application begin with a good block of code.
-    fn has_firmware(&self) -> bool {
+    pub(super) fn has_firmware(&self) -> bool {
         code_block_is_good(&self.flash.cells, 0) && code_block_is_good(&self.flash.cells, 0x11000)
+    }
+
+    /// Whether there is anything that could listen on the UART: the N has it in ROM, the T in its flash.
+    pub(super) fn has_download_code(&self) -> bool {
+        self.silicon == Silicon::N || code_block_is_good(&self.flash.cells, 0)
     }
 
     /// Whether D2 bytes are looked for at this time.
@@ -197,9 +200,5 @@ impl Board {
 
 /// Whether a 34-byte block of code stands at this place: not erased, and its CRC right (formats.md §3).
 fn code_block_is_good(cells: &[u8], at: usize) -> bool {
-    let Some(block) = cells.get(at..at + 34) else { return false };
-    let crc = block[..32].iter().fold(0xFFFFu16, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| if crc & 0x8000 != 0 { crc << 1 ^ 0x8005 } else { crc << 1 })
-    });
-    block[32..] == crc.to_be_bytes()
+    cells.get(at..at + 34).is_some_and(|block| block[32..] == crc16(&block[..32]).to_be_bytes())
 }

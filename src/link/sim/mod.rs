@@ -36,12 +36,15 @@ mod chance;
 mod clock;
 mod faults;
 mod flash;
+mod loader;
 mod module;
 mod modules;
 mod nor;
 mod part;
 mod setup;
 mod spi;
+mod sums;
+mod uart;
 mod wires;
 
 #[cfg(test)]

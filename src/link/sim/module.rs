@@ -15,6 +15,7 @@ use super::flash::{Counters, Flash, Operation};
 use super::part::Part;
 use super::setup::Setup;
 use super::spi::{Pins, SimSpi};
+use super::uart::{SimSerial, Uart};
 use super::wires::Wires;
 
 /// A simulated module. Clones are handles on the same module; links opened from it share its clock.
@@ -53,13 +54,14 @@ impl Module {
             flash.part.name,
             if setup.pace == Pace::Virtual { "virtual" } else { "real" },
         );
-        let board = Board {
+        let mut board = Board {
             name: setup.name.clone(),
             clock,
             silicon: setup.board.silicon,
             flash,
             knobs: setup.knobs.clone(),
-            phase: if setup.wires.reset_reaches(false) { Phase::Reset } else { Phase::Running },
+            phase: Phase::Reset,
+            uart: Uart::new(setup.board.silicon, setup.seed),
             wires: setup.wires.clone(),
             pins: Pins::default(),
             traffic: Traffic::default(),
@@ -67,6 +69,9 @@ impl Module {
             held: false,
             locked: setup.locked,
         };
+        if !board.wires.reset_reaches(false) {
+            board.phase = Phase::Running { firmware: board.has_firmware() };
+        }
         Ok(Self { board: Rc::new(RefCell::new(board)), wire: setup.wire, detail })
     }
 
@@ -77,14 +82,18 @@ impl Module {
 
     /// A link over one of the wires. Both lead to the same chip.
     pub fn link_over(&self, wire: WireKind) -> Link {
-        let board = self.board.borrow();
+        let (name, clock) = {
+            let board = self.board.borrow();
+            (board.name.clone(), board.clock.clone())
+        };
         Link {
             wire: match wire {
-                WireKind::Spi | WireKind::Uart => Wire::Spi(Box::new(SimSpi::new(self.board.clone()))),
+                WireKind::Spi => Wire::Spi(Box::new(SimSpi::new(self.board.clone()))),
+                WireKind::Uart => Wire::Serial(Box::new(SimSerial::new(self.board.clone()))),
             },
             reset: Some(Box::new(SimReset { board: self.board.clone() })),
-            clock: board.clock.clone(),
-            info: LinkInfo { name: board.name.clone(), wire, detail: self.detail.clone(), simulated: true },
+            clock,
+            info: LinkInfo { name, wire, detail: self.detail.clone(), simulated: true },
         }
     }
 
@@ -179,7 +188,8 @@ impl Module {
         let mut board = self.board.borrow_mut();
         board.flash.gone = None;
         board.flash.power_up();
-        board.reset();
+        let now = board.clock.now();
+        board.reset(now);
         let held = board.held;
         board.hold(held);
     }
@@ -196,7 +206,7 @@ impl Module {
         let mut board = self.board.borrow_mut();
         let now = board.clock.now();
         board.run(now);
-        board.phase == Phase::Running
+        matches!(board.phase, Phase::Running { .. })
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Part {
     pub(super) factory_status: u32,
     /// Status value that locks the whole part (the loader of the BK7231T writes it after a CRC).
     pub(super) locked_status: u32,
+    /// The bits that protection is made of, CMP included.
+    pub(super) protect_mask: u32,
     /// How long the part is busy.
     pub(super) times: Times,
     scheme: SchemeRow,
@@ -122,6 +124,7 @@ struct ChipRow {
 struct SdkRow {
     sr_bytes: u8,
     all: u32,
+    mask: u32,
     unprotect_last_block: u32,
 }
 
@@ -243,6 +246,7 @@ fn read_table() -> Result<Vec<Part>, toml::de::Error> {
             unique_id: !matches!(row.id[0], 0x1C | 0xC2),
             factory_status: 0,
             locked_status: 0,
+            protect_mask: row.sdk.as_ref().map_or(0, |sdk| sdk.mask) | protect_mask(scheme),
             times: times(row, &table.timing),
             scheme: scheme.clone(),
         };
@@ -264,6 +268,11 @@ fn registers(layout: &LayoutRow) -> Vec<Register> {
         all.push(Register { bits: bits.clone(), read, write: layout.write.sr3 });
     }
     all
+}
+
+fn protect_mask(scheme: &SchemeRow) -> u32 {
+    let more = [scheme.tb_bit, scheme.sec_bit, scheme.cmp_bit];
+    more.into_iter().flatten().fold(bp_bits(scheme), |mask, bit| mask | 1 << bit)
 }
 
 fn bp_bits(scheme: &SchemeRow) -> u32 {

@@ -3,10 +3,12 @@
 mod entry;
 mod keeping;
 mod nor;
+mod transcripts;
+mod uart;
 
 use std::time::Duration;
 
-use crate::link::contract::{Clock, Link, ResetLine, SpiLink, Wire};
+use crate::link::contract::{Clock, Link, ResetLine, SerialLink, SpiLink, Wire};
 
 use super::{Knobs, Module, Setup};
 
@@ -82,6 +84,66 @@ impl Host {
         self.ask(&[0x03, high, middle, low], len)
     }
 }
+
+/// A sample file, or `None` with a word about it when the samples are not on this machine.
+fn sample(name: &str) -> Option<Vec<u8>> {
+    let root = std::env::var("BKBENCH_SAMPLES").unwrap_or_else(|_| "../shared".to_owned());
+    let path = std::path::Path::new(&root).join(name);
+    let bytes = std::fs::read(&path).ok();
+    if bytes.is_none() {
+        eprintln!("SKIPPED: no sample {}; set BKBENCH_SAMPLES", path.display());
+    }
+    bytes
+}
+
+/// The host's end of a UART link.
+struct Port {
+    serial: Box<dyn SerialLink>,
+    reset: Box<dyn ResetLine>,
+    clock: std::rc::Rc<dyn Clock>,
+}
+
+impl Port {
+    fn at(link: Link) -> Self {
+        let Wire::Serial(serial) = link.wire else { panic!("not a UART link") };
+        Self { serial, reset: link.reset.unwrap(), clock: link.clock }
+    }
+
+    /// All that comes until the line has been quiet for 50 ms, waiting `first` for the first byte.
+    fn hear(&mut self, first: Duration) -> Vec<u8> {
+        let mut all = Vec::new();
+        let mut wait = first;
+        loop {
+            let mut piece = [0; 512];
+            match self.serial.receive(&mut piece, wait).unwrap() {
+                0 => return all,
+                len => all.extend(&piece[..len]),
+            }
+            wait = Duration::from_millis(50);
+        }
+    }
+
+    /// Sends, and returns all that comes back.
+    fn ask(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.serial.send(bytes).unwrap();
+        self.hear(Duration::from_secs(1))
+    }
+
+    fn pulse(&mut self) {
+        self.reset.hold(true).unwrap();
+        self.clock.sleep(Duration::from_millis(100));
+        self.reset.hold(false).unwrap();
+    }
+
+    /// Resets the chip and links.
+    fn link(&mut self) {
+        self.pulse();
+        assert_eq!(self.ask(LINK_CHECK), LINKED);
+    }
+}
+
+const LINK_CHECK: &[u8] = &[0x01, 0xE0, 0xFC, 0x01, 0x00];
+const LINKED: &[u8] = &[0x04, 0x0E, 0x05, 0x01, 0xE0, 0xFC, 0x01, 0x00];
 
 /// An unlocked, erased module in SPI mode, its flash of the given part.
 fn bench(part: &str) -> (Module, Host) {

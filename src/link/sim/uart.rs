@@ -1,0 +1,516 @@
+//! The UART end of a module: two lines at their rates, and the chip's part in time order.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::link::contract::{Clock, LinkError, SerialLink};
+
+use super::board::{Board, Phase};
+use super::loader::{Action, Loader, Then};
+use super::modules::Silicon;
+
+/// The rate after a reset, and of the firmware's console: 26 MHz by 226.
+const RESET_RATE: u32 = 115_044;
+/// Bytes the loader of the T keeps while it is busy.
+const RING: usize = 512;
+/// Bytes the host's driver takes before a write has to wait.
+const PORT_BUFFER: u32 = 4096;
+/// How long an adapter gathers bytes before it hands them over (one USB frame).
+const GATHER: Duration = Duration::from_millis(1);
+/// How far two rates may differ, in percent (uart-protocol.md §18.2).
+const TOLERANCE: u64 = 3;
+/// How often the firmware says something.
+const CHATTER: Duration = Duration::from_secs(2);
+/// What it says.
+const CHATTER_TEXT: &[u8] = b"[TUYA N][mqc_app.c] heap free 86016, network idle\r\n";
+/// What its console understands (uart-protocol.md §3.2).
+const REBOOT_TEXT: &[u8] = b"reboot\r\n";
+/// What its debug service understands, and how long that waits before the reset.
+const REBOOT_FRAME: ([u8; 9], Duration) =
+    ([0x01, 0xE0, 0xFC, 0x05, 0xFE, 0x95, 0x27, 0x95, 0x27], Duration::from_millis(100));
+
+/// A byte on a line.
+#[derive(Clone, Copy, Debug)]
+struct Flying {
+    /// When its stop bit has passed.
+    at: Duration,
+    byte: u8,
+    rate: u32,
+}
+
+/// Both lines and what the chip has made of them.
+#[derive(Debug)]
+pub(super) struct Uart {
+    /// A host has opened the port; without one nothing is kept of what the firmware says.
+    opened: bool,
+    host_rate: u32,
+    host_line_free: Duration,
+    chip_rate: u32,
+    chip_line_free: Duration,
+    to_chip: VecDeque<Flying>,
+    to_host: VecDeque<Flying>,
+    echoed: VecDeque<Flying>,
+    /// What the host's driver holds.
+    received: VecDeque<u8>,
+    ring: VecDeque<u8>,
+    loader: Loader,
+    /// While the download program computes or answers.
+    busy_until: Duration,
+    last_traffic: Duration,
+    answers: u64,
+    long_answers: u64,
+    /// The last bytes the firmware's console has seen.
+    heard: VecDeque<u8>,
+    reset_at: Option<Duration>,
+    chatter_at: Duration,
+}
+
+impl Uart {
+    pub(super) fn new(silicon: Silicon, seed: u64) -> Self {
+        Self {
+            opened: false,
+            host_rate: 115_200,
+            host_line_free: Duration::ZERO,
+            chip_rate: RESET_RATE,
+            chip_line_free: Duration::ZERO,
+            to_chip: VecDeque::new(),
+            to_host: VecDeque::new(),
+            echoed: VecDeque::new(),
+            received: VecDeque::new(),
+            ring: VecDeque::new(),
+            loader: Loader::of(silicon, seed),
+            busy_until: Duration::ZERO,
+            last_traffic: Duration::ZERO,
+            answers: 0,
+            long_answers: 0,
+            heard: VecDeque::new(),
+            reset_at: None,
+            chatter_at: CHATTER,
+        }
+    }
+
+    /// The chip is reset: what it has not sent yet is never sent.
+    pub(super) fn reset(&mut self, now: Duration) {
+        self.to_host.retain(|flying| flying.at <= now);
+        self.chip_line_free = now;
+        self.chip_rate = RESET_RATE;
+        self.ring.clear();
+        self.loader.reset();
+        self.busy_until = now;
+        self.heard.clear();
+        self.reset_at = None;
+    }
+
+    /// The firmware starts.
+    pub(super) fn started(&mut self, now: Duration) {
+        self.chatter_at = now + Duration::from_millis(300);
+    }
+}
+
+/// The time that 10 bits take.
+fn byte_time(rate: u32) -> Duration {
+    Duration::from_nanos(10_000_000_000 / u64::from(rate.max(1)))
+}
+
+fn rates_differ(one: u32, other: u32) -> bool {
+    u64::from(one.abs_diff(other)) * 100 > u64::from(other) * TOLERANCE
+}
+
+/// What happens next on a board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    Arrival,
+    Resume,
+    GiveUp,
+    Reset,
+    Chatter,
+    Leave,
+}
+
+impl Board {
+    /// Lets everything happen that is due by `until`, in the order of time.
+    pub(super) fn run(&mut self, until: Duration) {
+        while let Some((at, event)) = self.next_event().filter(|(at, _)| *at <= until) {
+            match event {
+                Event::Arrival => self.arrival(),
+                Event::Resume => self.resume(at),
+                Event::GiveUp => self.give_up(at),
+                Event::Reset => self.restart(at),
+                Event::Chatter => self.chatter(at),
+                Event::Leave => self.leave(at),
+            }
+        }
+        self.deliver(until);
+    }
+
+    fn next_event(&self) -> Option<(Duration, Event)> {
+        let uart = &self.uart;
+        let listening = matches!(self.phase, Phase::Starting { .. } | Phase::Download { .. });
+        let arrival = uart.to_chip.front().map(|flying| (flying.at, Event::Arrival));
+        let resume =
+            (!uart.ring.is_empty() && uart.busy_until < Duration::MAX).then_some((uart.busy_until, Event::Resume));
+        let give_up = match &uart.loader {
+            Loader::Rom(rom) if listening => rom.gives_up_at(&self.knobs).map(|at| (at, Event::GiveUp)),
+            _ => None,
+        };
+        let reset = uart.reset_at.map(|at| (at, Event::Reset));
+        let chatter = (uart.opened && self.phase == Phase::Running { firmware: true })
+            .then_some((uart.chatter_at, Event::Chatter));
+        let leave = self.leaves_at().map(|at| (at, Event::Leave));
+        [arrival, resume, give_up, reset, chatter, leave].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    /// When the chip leaves its present state by itself.
+    fn leaves_at(&self) -> Option<Duration> {
+        let uart = &self.uart;
+        let (from, stay) = match self.phase {
+            Phase::Starting { since, .. } => {
+                (since + self.listening_from(), self.knobs.entry_window.max(self.knobs.boot_window))
+            }
+            // The loader counts polls without a byte; while it works it does not poll.
+            Phase::Download { linked: true, .. } if self.silicon == Silicon::T => {
+                (uart.last_traffic.max(uart.busy_until), self.knobs.idle_reset)
+            }
+            Phase::Download { since, linked: false } => (since.max(uart.busy_until), self.knobs.noise_stay),
+            _ => return None,
+        };
+        // Just after, so that the last moment still belongs to the state.
+        from.checked_add(stay + Duration::from_nanos(1))
+    }
+
+    fn leave(&mut self, now: Duration) {
+        match self.phase {
+            Phase::Download { linked: true, .. } => self.restart(now),
+            _ => self.boot(now),
+        }
+    }
+
+    /// The watchdog or a command resets the chip.
+    fn restart(&mut self, now: Duration) {
+        self.reset(now);
+        if !self.wires.reset_reaches(self.held) {
+            self.phase = Phase::Starting { since: now, seen: 0 };
+        }
+    }
+
+    /// A byte reaches the chip's RX.
+    fn arrival(&mut self) {
+        let Some(flying) = self.uart.to_chip.pop_front() else { return };
+        let now = flying.at;
+        let mut bytes = vec![flying.byte];
+        if rates_differ(flying.rate, self.real_chip_rate()) {
+            bytes = (0..self.chance.below(3)).map(|_| self.chance.byte()).collect();
+        }
+        self.disturb(&mut bytes);
+        for byte in bytes {
+            self.heard(byte, now);
+        }
+    }
+
+    /// The chip's rate with the drift of its clock.
+    fn real_chip_rate(&self) -> u32 {
+        let drift = u64::from(self.faults().drift.unwrap_or(0));
+        (u64::from(self.uart.chip_rate) * (100 + drift) / 100) as u32
+    }
+
+    fn heard(&mut self, byte: u8, now: Duration) {
+        match self.phase {
+            Phase::Starting { since, .. } => {
+                let from = since + self.listening_from();
+                let open = now >= from && now <= from + self.knobs.boot_window;
+                if !open || !self.has_download_code() {
+                    return;
+                }
+                // One byte, even noise, keeps the boot loader of the T from starting the firmware.
+                if self.silicon == Silicon::T {
+                    self.phase = Phase::Download { since: now, linked: false };
+                }
+                self.listen(byte, now);
+            }
+            Phase::Download { .. } => self.listen(byte, now),
+            Phase::Running { firmware: true } => self.console(byte, now),
+            _ => (),
+        }
+    }
+
+    fn listen(&mut self, byte: u8, now: Duration) {
+        self.uart.last_traffic = now;
+        let busy = now < self.uart.busy_until || !self.uart.ring.is_empty();
+        match (busy, self.silicon) {
+            (false, _) => self.feed(byte, now),
+            // The ROM empties its buffer after each answer: what came before is gone.
+            (true, Silicon::N) => (),
+            (true, Silicon::T) if self.uart.ring.len() < RING => self.uart.ring.push_back(byte),
+            (true, Silicon::T) => (),
+        }
+    }
+
+    /// The loader of the T has finished something and takes up what has come in meanwhile.
+    fn resume(&mut self, now: Duration) {
+        while now >= self.uart.busy_until {
+            let Some(byte) = self.uart.ring.pop_front() else { return };
+            self.feed(byte, now);
+        }
+    }
+
+    fn feed(&mut self, byte: u8, now: Duration) {
+        let Self { uart, flash, knobs, .. } = self;
+        if let Some(action) = uart.loader.byte(byte, now, flash, knobs) {
+            self.perform(action);
+        }
+    }
+
+    fn give_up(&mut self, now: Duration) {
+        if let Loader::Rom(rom) = &mut self.uart.loader
+            && let Some(action) = rom.give_up(now)
+        {
+            self.perform(action);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        if let Some(rate) = action.baud {
+            self.uart.chip_rate = rate;
+        }
+        let end = self.answer(action.answer, action.ready);
+        self.uart.busy_until = end;
+        match (action.then, self.phase) {
+            (Then::Listen, _) => (),
+            (Then::Linked, Phase::Download { since, .. } | Phase::Starting { since, .. }) => {
+                self.phase = Phase::Download { since, linked: true };
+            }
+            (Then::Linked, _) => (),
+            (Then::Reset, _) => self.uart.reset_at = Some(end),
+            (Then::Wedged, _) => {
+                self.uart.busy_until = Duration::MAX;
+                self.uart.ring.clear();
+            }
+        }
+    }
+
+    /// Puts an answer on the line; returns the time of its last stop bit.
+    fn answer(&mut self, mut answer: Vec<u8>, ready: Duration) -> Duration {
+        if answer.is_empty() {
+            return ready;
+        }
+        self.uart.answers += 1;
+        if answer.get(2) == Some(&0xFF) {
+            self.uart.long_answers += 1;
+            if self.faults().bad_status == Some(self.uart.long_answers)
+                && let Some(status) = answer.get_mut(10)
+            {
+                *status = 0x03;
+            }
+        }
+        if self.faults().no_answer == Some(self.uart.answers) {
+            return ready;
+        }
+        let ready = ready + self.faults().delay.unwrap_or_default();
+        self.say(&answer, ready)
+    }
+
+    /// Puts bytes on the chip's TX, after those already there.
+    fn say(&mut self, bytes: &[u8], ready: Duration) -> Duration {
+        let rate = self.real_chip_rate();
+        let mut at = ready.max(self.uart.chip_line_free);
+        for byte in bytes {
+            at += byte_time(rate);
+            self.uart.to_host.push_back(Flying { at, byte: *byte, rate });
+        }
+        self.uart.chip_line_free = at;
+        at
+    }
+
+    /// The firmware's console hears a byte.
+    fn console(&mut self, byte: u8, now: Duration) {
+        let heard = &mut self.uart.heard;
+        heard.push_back(byte);
+        while heard.len() > 9 {
+            heard.pop_front();
+        }
+        let ends_with = |wanted: &[u8]| {
+            heard.len() >= wanted.len() && heard.iter().rev().zip(wanted.iter().rev()).all(|(one, other)| one == other)
+        };
+        let wait = if ends_with(REBOOT_TEXT) {
+            Duration::ZERO
+        } else if ends_with(&REBOOT_FRAME.0) {
+            REBOOT_FRAME.1
+        } else {
+            return;
+        };
+        self.uart.reset_at = Some(now + wait);
+    }
+
+    fn chatter(&mut self, now: Duration) {
+        self.say(CHATTER_TEXT, now);
+        self.uart.chatter_at = now + CHATTER;
+    }
+
+    /// Moves what has arrived at the host by `until` into its driver.
+    fn deliver(&mut self, until: Duration) {
+        loop {
+            let uart = &mut self.uart;
+            let own =
+                uart.echoed.front().is_some_and(|echo| uart.to_host.front().is_none_or(|other| echo.at < other.at));
+            let line = if own { &mut uart.echoed } else { &mut uart.to_host };
+            if line.front().is_none_or(|flying| flying.at > until) {
+                return;
+            }
+            let Some(flying) = line.pop_front() else { return };
+            let host_rate = uart.host_rate;
+            self.traffic.uart_received += 1;
+            self.traffic.uart_time += byte_time(flying.rate);
+            if !self.uart.opened || !self.wires.module_heard() {
+                continue;
+            }
+            let mut bytes = vec![flying.byte];
+            if rates_differ(flying.rate, host_rate) {
+                bytes = (0..self.chance.below(3)).map(|_| self.chance.byte()).collect();
+            }
+            self.disturb(&mut bytes);
+            self.uart.received.extend(bytes);
+        }
+    }
+
+    /// Noise on a line: a byte is dropped, flipped or doubled.
+    fn disturb(&mut self, bytes: &mut Vec<u8>) {
+        let rate = if self.wires.ground_open() { 3 } else { self.faults().noise.unwrap_or(0) };
+        if rate == 0 || !self.chance.one_in(rate) {
+            return;
+        }
+        match self.chance.below(3) {
+            0 => bytes.clear(),
+            1 => bytes.iter_mut().for_each(|byte| *byte ^= 1 << self.chance.below(8)),
+            _ => bytes.extend_from_within(..),
+        }
+    }
+
+    /// The host sends.
+    fn host_sends(&mut self, bytes: &[u8]) {
+        let rate = self.uart.host_rate;
+        let mut at = self.uart.host_line_free.max(self.clock.now());
+        let heard = self.wires.host_heard();
+        for byte in bytes {
+            at += byte_time(rate);
+            let flying = Flying { at, byte: *byte, rate };
+            if heard {
+                self.uart.to_chip.push_back(flying);
+            }
+            if self.faults().echo {
+                self.uart.echoed.push_back(flying);
+            }
+        }
+        self.uart.host_line_free = at;
+        self.traffic.uart_sent += bytes.len() as u64;
+        self.traffic.uart_time += byte_time(rate) * bytes.len() as u32;
+    }
+
+    /// When the last of the next `count` bytes on the way arrives that arrive by `until`.
+    fn last_within(&self, until: Duration, count: usize) -> Option<Duration> {
+        let line = if self.uart.to_host.is_empty() { &self.uart.echoed } else { &self.uart.to_host };
+        line.iter().take(count).map(|flying| flying.at).take_while(|at| *at <= until).last()
+    }
+
+    /// When something may next reach the host: the next byte on the way, or the next event of the chip.
+    fn next_moment(&self) -> Option<Duration> {
+        let uart = &self.uart;
+        let bytes = [uart.to_host.front(), uart.echoed.front()].into_iter().flatten().map(|flying| flying.at);
+        bytes.chain(self.next_event().map(|(at, _)| at)).min()
+    }
+}
+
+/// The host's serial port.
+pub(super) struct SimSerial {
+    board: Rc<RefCell<Board>>,
+}
+
+impl SimSerial {
+    pub(super) fn new(board: Rc<RefCell<Board>>) -> Self {
+        board.borrow_mut().uart.opened = true;
+        Self { board }
+    }
+
+    /// Runs the board up to the present and lends it.
+    fn with_board<T>(&self, work: impl FnOnce(&mut Board) -> T) -> Result<T, LinkError> {
+        let mut board = self.board.borrow_mut();
+        let now = board.clock.now();
+        board.run(now);
+        board.check()?;
+        Ok(work(&mut board))
+    }
+
+    fn advance_to(&self, then: Duration) -> Result<(), LinkError> {
+        let clock = self.board.borrow().clock.clone();
+        clock.advance_to(then);
+        self.with_board(|_| ())
+    }
+}
+
+impl SerialLink for SimSerial {
+    fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        let accepted = self.with_board(|board| {
+            board.host_sends(bytes);
+            let buffered = byte_time(board.uart.host_rate) * PORT_BUFFER;
+            board.uart.host_line_free.saturating_sub(buffered)
+        })?;
+        self.advance_to(accepted)
+    }
+
+    fn receive(&mut self, into: &mut [u8], wait: Duration) -> Result<usize, LinkError> {
+        if into.is_empty() {
+            return Ok(0);
+        }
+        let mut deadline = self.with_board(|board| board.clock.now().saturating_add(wait))?;
+        let mut gathering = false;
+        loop {
+            let (have, next) = self.with_board(|board| (board.uart.received.len(), board.next_moment()))?;
+            if have > 0 && !gathering {
+                gathering = true;
+                let now = self.board.borrow().clock.now();
+                deadline = deadline.min(now + GATHER);
+            }
+            if have >= into.len() {
+                break;
+            }
+            // Once something is there only bytes already on the line are waited for.
+            let next = if gathering { self.board.borrow().last_within(deadline, into.len() - have) } else { next };
+            match next.filter(|at| *at <= deadline) {
+                Some(at) => self.advance_to(at)?,
+                None if gathering => break,
+                None => {
+                    self.advance_to(deadline)?;
+                    if self.board.borrow().uart.received.is_empty() {
+                        return Ok(0);
+                    }
+                }
+            }
+        }
+        self.with_board(|board| {
+            let len = into.len().min(board.uart.received.len());
+            for (place, byte) in into.iter_mut().zip(board.uart.received.drain(..len)) {
+                *place = byte;
+            }
+            len
+        })
+    }
+
+    fn set_baud(&mut self, baud: u32) -> Result<(), LinkError> {
+        if !(300..=4_000_000).contains(&baud) {
+            let name = self.board.borrow().name.clone();
+            return Err(LinkError::Unsupported { name, what: format!("{baud} baud") });
+        }
+        let drained = self.with_board(|board| board.uart.host_line_free)?;
+        self.advance_to(drained)?;
+        self.with_board(|board| board.uart.host_rate = baud)
+    }
+
+    fn baud(&self) -> u32 {
+        self.board.borrow().uart.host_rate
+    }
+
+    fn discard_input(&mut self) -> Result<(), LinkError> {
+        self.with_board(|board| board.uart.received.clear())
+    }
+}

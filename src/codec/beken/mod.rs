@@ -4,6 +4,8 @@ pub mod crc;
 pub mod decoder;
 pub mod reply;
 pub mod request;
+#[cfg(test)]
+mod transcripts;
 
 pub use crc::{chip_crc, zlib_of};
 pub use decoder::Decoder;

@@ -2,6 +2,8 @@
 //!
 //! The backup is measured on the simulated module's own clock, so its figure does not depend on this computer.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a benchmark that cannot run may stop")]
+
 use std::sync::mpsc::channel;
 
 use bkbench::image::search::{Pattern, find_all};
@@ -26,12 +28,18 @@ fn backup_on_the_modules_clock() {
     });
     let mut actor = Actor::with_opener(inbox, Box::new(sink), Box::new(move |_| Ok(link.link())));
     let link = LinkSpec::parse("sim:wb2s").expect("a link");
-    actor.handle(Command::Start(JobId(1), Box::new(JobSpec::Connect(ConnectSpec { link, speed: None, entry_clock: None }))));
+    actor.handle(Command::Start(
+        JobId(1),
+        Box::new(JobSpec::Connect(ConnectSpec { link, speed: None, entry_clock: None })),
+    ));
     let (start, bus) = (module.now(), module.traffic().spi_time);
     actor.handle(Command::Start(JobId(2), Box::new(JobSpec::Backup)));
     let took = (module.now() - start).as_secs_f64();
     let bus = (module.traffic().spi_time - bus).as_secs_f64();
-    println!("proven backup of 2 MiB over SPI: {took:.3} s for {bus:.3} s of bus time, ratio {:.3} (limit 1.15)", took / bus);
+    println!(
+        "proven backup of 2 MiB over SPI: {took:.3} s for {bus:.3} s of bus time, ratio {:.3} (limit 1.15)",
+        took / bus
+    );
 }
 
 /// 16 MiB with text in it every so often.

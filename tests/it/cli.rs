@@ -165,7 +165,8 @@ fn a_chip_that_ignores_writes_is_caught_by_reading_back_and_its_protection_is_na
     for wire in ["spi", "uart"] {
         let folder = folder();
         let at = folder.path();
-        let link = format!("sim:wb2s?image={}&chip=chip.bin&wire={wire}&faults=ignore-program,ignore-erase", dump.display());
+        let link =
+            format!("sim:wb2s?image={}&chip=chip.bin&wire={wire}&faults=ignore-program,ignore-erase", dump.display());
         let output = bkbench(at, &["--link", &link, "write", &image.display().to_string(), "--yes", "--json"]);
         assert_eq!(code(&output), 5, "{}", String::from_utf8_lossy(&output.stderr));
         let error = &document(&output)["error"];

@@ -1,5 +1,7 @@
 //! The one integration-test binary.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod cli;
 mod layers;
 mod rules;

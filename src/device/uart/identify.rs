@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::super::contract::DeviceError;
+use super::super::contract::{DeviceError, Watch};
 use super::loader::{Dialect, Loader};
 use super::port::Port;
 use crate::chip::{CHIP_ID_REGISTERS, Part, chip_by_id, loader_by_crc, part};
 use crate::codec::beken::{Answer, Request, chip_crc, zlib_of};
+use crate::link::ResetLine;
 use crate::units::{SECTOR, hex_text, size_text};
 
 /// How long a probe that may stay silent is waited for.
@@ -33,11 +34,16 @@ pub(super) struct Identity {
 }
 
 /// Asks all probes of a loader that was just linked.
-pub(super) fn identify(port: Port) -> Result<(Loader, Identity), DeviceError> {
+pub(super) fn identify(
+    port: Port,
+    reset: Option<Box<dyn ResetLine>>,
+    watch: &mut dyn Watch,
+) -> Result<(Loader, Identity), DeviceError> {
     let mut evidence = Vec::new();
     // Until the dialect is known the careful one is assumed; the CRC probe locks the flash of a basic loader.
-    let mut loader = Loader { port, dialect: Dialect::Basic, size: 0, locked: true, mute: false };
-    let chip_id = read_chip_id(&mut loader.port)?;
+    let speed = port.baud();
+    let mut loader = Loader { port, reset, dialect: Dialect::Basic, size: 0, speed, locked: true, mute: false };
+    let chip_id = read_chip_id(&mut loader.port, watch)?;
     if let Some(id) = chip_id {
         evidence.push(format!("chip id register: 0x{id:X}, {}", chip_by_id(id).unwrap_or("not in the table")));
     }
@@ -58,11 +64,11 @@ pub(super) fn identify(port: Port) -> Result<(Loader, Identity), DeviceError> {
     if let Some(name) = loader_by_crc(zlib_of(even), 256).or_else(|| loader_by_crc(zlib_of(odd), 257)) {
         evidence.push(format!("boot loader CRC {:08X}: {name}", zlib_of(even)));
     }
-    let boot_version = if chip_id.is_none() { read_boot_version(&mut loader.port)? } else { None };
+    let boot_version = if chip_id.is_none() { read_boot_version(&mut loader.port, watch)? } else { None };
     if let Some(version) = &boot_version {
         evidence.push(format!("boot loader says {version}"));
     }
-    let jedec = if loader.dialect == Dialect::Full { read_flash_id(&mut loader.port)? } else { None };
+    let jedec = if loader.dialect == Dialect::Full { read_flash_id(&mut loader.port, watch)? } else { None };
     let part = jedec.and_then(part);
     if let Some(id) = jedec {
         evidence.push(format!("flash id {}: {}", hex_text(&id), part.map_or("not in the table", |part| &part.name)));
@@ -76,10 +82,12 @@ pub(super) fn identify(port: Port) -> Result<(Loader, Identity), DeviceError> {
 /// One answer to a probe that may stay silent.
 fn probe<T>(
     port: &mut Port,
+    watch: &mut dyn Watch,
     request: &Request<'_>,
     take: impl Fn(Answer<'_>) -> Option<T>,
 ) -> Result<Option<T>, DeviceError> {
     for _ in 0..PROBES {
+        watch.checkpoint()?;
         if let Some(reply) = port.ask_within(request, PROBE)? {
             return Ok(request.accepts(&reply).and_then(take));
         }
@@ -87,35 +95,35 @@ fn probe<T>(
     Ok(None)
 }
 
-fn read_chip_id(port: &mut Port) -> Result<Option<u32>, DeviceError> {
-    let read = |port: &mut Port, at| {
-        probe(port, &Request::ReadReg { at }, |answer| match answer {
+fn read_chip_id(port: &mut Port, watch: &mut dyn Watch) -> Result<Option<u32>, DeviceError> {
+    let mut read = |at| {
+        probe(port, watch, &Request::ReadReg { at }, |answer| match answer {
             Answer::Register(value) => Some(value),
             _ => None,
         })
     };
     let [first, others @ ..] = CHIP_ID_REGISTERS;
-    let Some(id) = read(port, first)? else { return Ok(None) };
+    let Some(id) = read(first)? else { return Ok(None) };
     if chip_by_id(id).is_some() {
         return Ok(Some(id));
     }
     for at in others {
-        if let Some(other) = read(port, at)?.filter(|other| chip_by_id(*other).is_some()) {
+        if let Some(other) = read(at)?.filter(|other| chip_by_id(*other).is_some()) {
             return Ok(Some(other));
         }
     }
     Ok(Some(id))
 }
 
-fn read_boot_version(port: &mut Port) -> Result<Option<String>, DeviceError> {
-    probe(port, &Request::BootVersion, |answer| match answer {
+fn read_boot_version(port: &mut Port, watch: &mut dyn Watch) -> Result<Option<String>, DeviceError> {
+    probe(port, watch, &Request::BootVersion, |answer| match answer {
         Answer::Version(text) if !text.is_empty() => Some(text),
         _ => None,
     })
 }
 
-fn read_flash_id(port: &mut Port) -> Result<Option<[u8; 3]>, DeviceError> {
-    probe(port, &Request::FlashId, |answer| match answer {
+fn read_flash_id(port: &mut Port, watch: &mut dyn Watch) -> Result<Option<[u8; 3]>, DeviceError> {
+    probe(port, watch, &Request::FlashId, |answer| match answer {
         Answer::FlashId(id) if id != [0; 3] && id != [0xFF; 3] => Some(id),
         _ => None,
     })

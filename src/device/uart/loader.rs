@@ -1,9 +1,12 @@
 //! What a linked loader can do, request by request, with retries where asking twice does no harm.
 
-use super::super::contract::DeviceError;
+use super::super::contract::{DeviceError, Unwatched};
+use super::link_up::link_up;
 use super::port::Port;
+use super::speed::{self, Met};
 use crate::codec::beken::request::byte_times;
 use crate::codec::beken::{Answer, Reply, Request, status_meaning};
+use crate::link::ResetLine;
 use crate::units::{BLOCK, SECTOR};
 
 /// Tries of a request that changes nothing (§13).
@@ -51,9 +54,12 @@ pub(super) enum Changed {
 /// A linked loader.
 pub(super) struct Loader {
     pub port: Port,
+    pub reset: Option<Box<dyn ResetLine>>,
     pub dialect: Dialect,
     /// Flash size in bytes.
     pub size: u32,
+    /// The rate to come back to after a reset.
+    pub speed: u32,
     /// A basic loader's flash is, or may be, locked: the next erase needs a link check in front of it (§7.1).
     pub locked: bool,
     /// An erase request may lie half read in a basic loader, and the next byte sent would complete its address with
@@ -94,9 +100,7 @@ impl Loader {
                 return Ok(());
             }
             retried(format!("read at 0x{at:06X}, attempt {attempt}: no whole answer"));
-            if !self.port.resync(false)? {
-                break;
-            }
+            self.find_again(request.name(), at)?;
         }
         Err(DeviceError::NoAnswer { request: request.name(), at })
     }
@@ -148,11 +152,54 @@ impl Loader {
             if let Some(reply) = self.ask_once(request, at)? {
                 return Ok(reply);
             }
-            if !self.port.resync(false)? {
-                break;
-            }
+            self.find_again(request.name(), at)?;
         }
         Err(DeviceError::NoAnswer { request: request.name(), at })
+    }
+
+    /// Finds the common beat again after a request that changes nothing; with a reset if need be and there is a line.
+    fn find_again(&mut self, request: &'static str, at: u32) -> Result<(), DeviceError> {
+        if self.port.resync(false)? {
+            return Ok(());
+        }
+        let lost = DeviceError::NoAnswer { request, at };
+        if self.reset.is_some() { self.link_again().map_err(|_| lost) } else { Err(lost) }
+    }
+
+    /// Resets the chip and comes back to the working rate.
+    pub fn link_again(&mut self) -> Result<(), DeviceError> {
+        self.locked = true;
+        link_up(&mut self.port, self.reset.as_deref_mut(), &mut Unwatched)?;
+        match speed::change(self, self.speed)? {
+            Met::New => Ok(()),
+            Met::Old | Met::Nowhere => Err(DeviceError::NoAnswer { request: "baud rate change", at: 0 }),
+        }
+    }
+
+    /// After a request that changes the flash was answered with something that cannot be read.
+    pub fn resync_after(&mut self, request: &'static str, at: u32) -> Result<(), DeviceError> {
+        self.locked = true;
+        self.find_again(request, at)
+    }
+
+    /// After a request that changes the flash stayed unanswered. On a basic loader the frame may lie half read in the
+    /// parser, where the next byte would complete it: a reset is the clean way out. Without a reset line a torn write
+    /// is filled up with FF, which programs nothing; a torn erase cannot be filled up safely, since its address would
+    /// be completed with anything, the boot loader's included.
+    pub fn recover(&mut self, request: &'static str, at: u32, torn_write: bool) -> Result<(), DeviceError> {
+        self.locked = true;
+        let lost = DeviceError::NoAnswer { request, at };
+        if self.dialect == Dialect::Full {
+            return self.find_again(request, at);
+        }
+        if self.reset.is_some() {
+            return self.link_again().map_err(|_| lost);
+        }
+        if torn_write && self.port.resync(true)? {
+            return Ok(());
+        }
+        self.mute = true;
+        Err(lost)
     }
 
     /// One question. A refusal by status byte is an error; silence is not.

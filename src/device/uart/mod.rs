@@ -5,6 +5,8 @@ mod link_up;
 mod loader;
 mod port;
 mod speed;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use self::link_up::START_BAUD;
 use self::loader::{Changed, Dialect, Loader};
 use self::port::Port;
 use super::attach::AttachOptions;
-use super::contract::{Abilities, DeviceError, EraseUnit, Facts, ReadFlash, SectorData, Unwatched, Watch, WriteFlash};
+use super::contract::{Abilities, DeviceError, EraseUnit, Facts, ReadFlash, SectorData, Watch, WriteFlash};
 use super::guard::{in_range, may_erase};
 use super::status::{StatusAccess, carry_out};
 use crate::codec::beken::{EraseCode, Request, chip_crc};
@@ -23,8 +25,6 @@ use crate::units::{BLOCK, SECTOR, Span};
 
 /// Tries of an erase or write (uart-protocol.md §13).
 const TRIES: u32 = 3;
-/// Attempts to link, identify and settle on a rate, each with a reset in front.
-const ATTACH_TRIES: u32 = 3;
 /// A register write that was not taken is answered with this status (§5).
 const NOT_TAKEN: u8 = 0x03;
 /// How long CEN is held low to start the firmware.
@@ -33,7 +33,6 @@ const RESET_PULSE: Duration = Duration::from_millis(100);
 /// A flash behind a loader.
 pub(super) struct UartFlash {
     loader: Loader,
-    reset: Option<Box<dyn ResetLine>>,
     facts: Facts,
     boot_crc: u32,
 }
@@ -50,21 +49,11 @@ impl UartFlash {
     ) -> Result<Self, DeviceError> {
         let mut port = Port::new(wire, clock);
         let linked = link_up::link_up(&mut port, reset.as_deref_mut(), watch)?;
-        let (mut loader, identity) = identify::identify(port)?;
+        let (mut loader, identity) = identify::identify(port, reset, watch)?;
         let mut evidence = vec![linked];
         evidence.extend(identity.evidence);
-        let mut asked = options.speed.unwrap_or(speed::DEFAULT_BAUD);
-        let mut settled = None;
-        for _ in 0..ATTACH_TRIES {
-            settled = speed::settle(&mut loader, asked, &mut evidence, watch)?;
-            if settled.is_some() {
-                break;
-            }
-            // The loader was lost in a rate change: back to the start, and no further than the start.
-            link_up::link_up(&mut loader.port, reset.as_deref_mut(), watch)?;
-            asked = START_BAUD;
-        }
-        let speed = settled.ok_or(DeviceError::NoAnswer { request: "baud rate change", at: 0 })?;
+        let asked = options.speed.unwrap_or(speed::DEFAULT_BAUD);
+        let speed = speed::settle(&mut loader, asked, &mut evidence, watch)?;
         let crc_rate = loader.measure_crc_rate()?;
         evidence.push(format!("the chip computes a CRC over {} KiB per second", crc_rate / 1024));
         loader.link_check()?;
@@ -83,43 +72,7 @@ impl UartFlash {
             speed,
             evidence,
         };
-        Ok(Self { loader, reset, facts, boot_crc: identity.boot_crc })
-    }
-
-    /// After a request that changes the flash stayed unanswered. On a basic loader the frame may lie half read in the
-    /// parser, where the next byte would complete it: a reset is the clean way out. Without a reset line a torn write
-    /// is filled up with FF, which programs nothing; a torn erase cannot be filled up safely, since its address would
-    /// be completed with anything, the boot loader's included.
-    fn recover(&mut self, request: &'static str, at: u32) -> Result<(), DeviceError> {
-        self.loader.locked = true;
-        let lost = DeviceError::NoAnswer { request, at };
-        let basic = self.loader.dialect == Dialect::Basic;
-        if !basic && self.loader.port.resync(false)? {
-            return Ok(());
-        }
-        if self.reset.is_some() {
-            return self.link_again().map_err(|_| lost);
-        }
-        if basic && request == WRITE && self.loader.port.resync(true)? {
-            return Ok(());
-        }
-        self.loader.mute = basic;
-        Err(lost)
-    }
-
-    /// After an answer that cannot be read.
-    fn resync(&mut self, request: &'static str, at: u32) -> Result<(), DeviceError> {
-        self.loader.locked = true;
-        if self.loader.port.resync(false)? { Ok(()) } else { Err(DeviceError::NoAnswer { request, at }) }
-    }
-
-    /// Resets the chip and comes back to the working rate.
-    fn link_again(&mut self) -> Result<(), DeviceError> {
-        link_up::link_up(&mut self.loader.port, self.reset.as_deref_mut(), &mut Unwatched)?;
-        match speed::change(&mut self.loader, self.facts.speed)? {
-            speed::Met::New => Ok(()),
-            speed::Met::Old | speed::Met::Nowhere => Err(DeviceError::NoAnswer { request: "baud rate change", at: 0 }),
-        }
+        Ok(Self { loader, facts, boot_crc: identity.boot_crc })
     }
 
     fn guard(&self) -> u32 {
@@ -242,8 +195,8 @@ impl WriteFlash for UartFlash {
                     self.loader.locked = false;
                     return Ok(());
                 }
-                Changed::Garbled => self.resync(ERASE, at)?,
-                Changed::Silence => self.recover(ERASE, at)?,
+                Changed::Garbled => self.loader.resync_after(ERASE, at)?,
+                Changed::Silence => self.loader.recover(ERASE, at, false)?,
             }
         }
         Err(DeviceError::NoAnswer { request: ERASE, at })
@@ -264,8 +217,8 @@ impl WriteFlash for UartFlash {
         for _ in 0..TRIES {
             match self.loader.change(&Request::Write4k { at, data }, at)? {
                 Changed::Answered => return Ok(()),
-                Changed::Garbled => self.resync(WRITE, at)?,
-                Changed::Silence => self.recover(WRITE, at)?,
+                Changed::Garbled => self.loader.resync_after(WRITE, at)?,
+                Changed::Silence => self.loader.recover(WRITE, at, true)?,
             }
             // Part of the sector may be programmed, with anything.
             self.erase(EraseUnit::Sector, at)?;
@@ -284,7 +237,7 @@ impl WriteFlash for UartFlash {
     }
 
     fn reboot(&mut self) -> Result<(), DeviceError> {
-        match self.reset.as_deref_mut() {
+        match self.loader.reset.as_deref_mut() {
             Some(reset) => {
                 reset.hold(true)?;
                 self.loader.port.clock().sleep(RESET_PULSE);
@@ -324,8 +277,8 @@ impl StatusAccess for UartFlash {
         match self.loader.change(&Request::WriteStatus(write), 0) {
             // What was taken is told by reading back.
             Ok(Changed::Answered) | Err(DeviceError::Status { status: NOT_TAKEN, .. }) => Ok(()),
-            Ok(Changed::Garbled) => self.resync("status register write", 0),
-            Ok(Changed::Silence) => self.recover("status register write", 0),
+            Ok(Changed::Garbled) => self.loader.resync_after("status register write", 0),
+            Ok(Changed::Silence) => self.loader.recover("status register write", 0, false),
             Err(other) => Err(other),
         }
     }

@@ -7,8 +7,9 @@ use crate::codec::beken::request::byte_times;
 use crate::codec::beken::{Answer, Decoder, Reply, Request};
 use crate::link::{Clock, LinkError, SerialLink};
 
-/// CRC speed assumed before it has been measured, in bytes per second; a quarter of what the tools count on.
-const ASSUMED_CRC_RATE: u32 = 100_000;
+/// CRC speed assumed before it has been measured, in bytes per second: half of what the tools count on. A slower guess
+/// would let a basic loader that lost an answer fall asleep meanwhile (§3.1).
+const ASSUMED_CRC_RATE: u32 = 200_000;
 /// The line is quiet when nothing came for this long (uart-protocol.md §14).
 const SILENCE: Duration = Duration::from_millis(20);
 /// The longest the program listens for silence: a talking application never stops.

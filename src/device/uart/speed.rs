@@ -61,31 +61,28 @@ pub(super) fn change(loader: &mut Loader, to: u32) -> Result<Met, DeviceError> {
     Ok(if meets(loader, CHECKS)? { Met::Old } else { Met::Nowhere })
 }
 
-/// The highest rate, not above `asked`, at which a sector arrives as the chip's own CRC has it. `None` when the loader
-/// was lost on the way.
+/// Settles on the highest rate, not above `asked`, at which a sector arrives as the chip's own CRC has it.
 pub(super) fn settle(
     loader: &mut Loader,
     asked: u32,
     evidence: &mut Vec<String>,
     watch: &mut dyn Watch,
-) -> Result<Option<u32>, DeviceError> {
+) -> Result<u32, DeviceError> {
     let steps = std::iter::once(asked).chain(LADDER.into_iter().filter(|step| *step < asked));
     for step in steps {
         watch.checkpoint()?;
-        match change(loader, step)? {
-            Met::Nowhere => return Ok(None),
-            Met::Old => {
-                watch.retried(format!("rate: {step} baud was not taken"));
-                evidence.push(format!("{step} baud was not taken"));
-            }
-            Met::New if proven(loader)? => {
-                evidence.push(format!("a sector read at {step} baud has the chip's own CRC"));
-                return Ok(Some(step));
-            }
-            Met::New => {
-                watch.retried(format!("rate: misreads at {step} baud"));
-                evidence.push(format!("misreads at {step} baud"));
-            }
+        let met = change(loader, step)?;
+        // A reset on the way brings the loader back to where it started, and that is not the rate to be proven.
+        if met == Met::New && proven(loader)? && loader.port.baud() == step {
+            evidence.push(format!("a sector read at {step} baud has the chip's own CRC"));
+            loader.speed = step;
+            return Ok(step);
+        }
+        let what = if met == Met::New { "misreads" } else { "does not answer" };
+        watch.retried(format!("rate: {what} at {step} baud"));
+        evidence.push(format!("{what} at {step} baud"));
+        if met == Met::Nowhere {
+            loader.link_again()?;
         }
     }
     Err(DeviceError::NoAnswer { request: "test read", at: SAMPLE })

@@ -5,5 +5,7 @@
 mod cli;
 mod layers;
 mod rules;
+#[cfg(unix)]
+mod serial;
 mod session;
 mod support;

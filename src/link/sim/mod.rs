@@ -34,6 +34,7 @@ mod backing;
 mod board;
 mod chance;
 mod clock;
+mod factory;
 mod faults;
 mod flash;
 mod loader;

@@ -10,6 +10,7 @@ use super::backing::{Backing, Kept};
 use super::board::{Board, Phase, Traffic};
 use super::chance::Chance;
 use super::clock::{Pace, SimClock};
+use super::factory;
 use super::faults::Faults;
 use super::flash::{Counters, Flash, Operation};
 use super::part::Part;
@@ -215,7 +216,7 @@ fn insert_flash(setup: &Setup) -> Result<(Flash, String), LinkError> {
     let bad = |why: String| LinkError::BadLink { link: setup.name.clone(), why };
     let part = setup.usual_part().ok_or_else(|| bad("the part table holds no part for this module".to_owned()))?;
     let Some(path) = &setup.chip_file else {
-        let (cells, content) = first_content(setup)?;
+        let (cells, content) = first_content(setup);
         check_size(setup, &cells, part)?;
         return Ok((Flash::new(part, cells, first_status(setup, part), setup.seed), content));
     };
@@ -235,7 +236,7 @@ fn insert_flash(setup: &Setup) -> Result<(Flash, String), LinkError> {
             Flash::new(kept, cells, status, setup.seed)
         }
         None => {
-            let (cells, _) = first_content(setup)?;
+            let (cells, _) = first_content(setup);
             check_size(setup, &cells, part)?;
             let flash = Flash::new(part, cells, first_status(setup, part), setup.seed);
             Backing::create(path, &flash.cells, &flash.state())?;
@@ -246,10 +247,10 @@ fn insert_flash(setup: &Setup) -> Result<(Flash, String), LinkError> {
     Ok((flash, content))
 }
 
-fn first_content(setup: &Setup) -> Result<(Vec<u8>, String), LinkError> {
+fn first_content(setup: &Setup) -> (Vec<u8>, String) {
     match (&setup.image, &setup.image_name) {
-        (Some(image), name) => Ok((image.clone(), name.clone().unwrap_or_else(|| "given image".to_owned()))),
-        (None, _) => Ok((Vec::new(), "erased".to_owned())),
+        (Some(image), name) => (image.clone(), name.clone().unwrap_or_else(|| "given image".to_owned())),
+        (None, _) => (factory::image(setup.board, setup.seed), "factory-like image".to_owned()),
     }
 }
 

@@ -86,7 +86,7 @@ impl Host {
 }
 
 /// A sample file, or `None` with a word about it when the samples are not on this machine.
-fn sample(name: &str) -> Option<Vec<u8>> {
+pub(super) fn sample(name: &str) -> Option<Vec<u8>> {
     let root = std::env::var("BKBENCH_SAMPLES").unwrap_or_else(|_| "../shared".to_owned());
     let path = std::path::Path::new(&root).join(name);
     let bytes = std::fs::read(&path).ok();

@@ -16,6 +16,11 @@ impl Part {
         self.registers().protected(status)
     }
 
+    /// Every range this part can protect, short ones first; empty when its scheme is unknown.
+    pub fn protectable(&self) -> Vec<Span> {
+        self.registers().ranges()
+    }
+
     /// The change that takes all protection away; `None` when there is none.
     ///
     /// # Errors
@@ -149,6 +154,18 @@ mod tests {
                     assert_eq!((after.value() ^ current.value()) & !mask, 0);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_list_of_ranges_is_what_the_bits_can_say() {
+        let ranges = |name: &str| part_named(name).expect("in the table").protectable();
+        assert_eq!(ranges("EN25QH16B").len(), 12, "nothing, all, and five powers of two at either end");
+        assert!(ranges("TH25Q16HB").contains(&Span::between(0, 0x1F_0000)));
+        assert_eq!(ranges("BK"), []);
+        for part in kinds().into_iter().filter(|part| part.scheme.mask() != 0) {
+            assert_eq!(part.protectable().first(), Some(&Span::new(0, 0)), "{}", part.name);
+            assert_eq!(part.protectable().last(), Some(&Span::new(0, part.size)), "{}", part.name);
         }
     }
 

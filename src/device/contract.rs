@@ -267,6 +267,16 @@ pub enum DeviceError {
         /// Its meaning (uart-protocol.md §5).
         meaning: &'static str,
     },
+    /// The loader reported success for another address than the one it was given.
+    #[error("{request} at 0x{at:06X} was answered for 0x{instead:06X}")]
+    Misdirected {
+        /// The request.
+        request: &'static str,
+        /// Flash offset that was meant.
+        at: u32,
+        /// Flash address in the answer.
+        instead: u32,
+    },
     /// WEL did not rise after WREN.
     #[error("write enable did not take at 0x{at:06X}: status register {status:02X}")]
     NoWriteEnable {
@@ -395,6 +405,14 @@ impl Explain for DeviceError {
                 what,
                 "the loader could not carry the command out",
                 "connect again and repeat; if it stays, lower the speed or use SPI",
+            ),
+            Self::Misdirected { .. } => Problem::new(
+                Class::Verification,
+                "E324",
+                what,
+                "a byte was damaged on the line; the protocol has no check sum, so the loader may have acted at the \
+                 other address",
+                "do not restart the module; verify the whole flash against its backup, then lower the speed or use SPI",
             ),
             Self::NoWriteEnable { .. } => Problem::new(
                 Class::Verification,

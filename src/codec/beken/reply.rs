@@ -81,6 +81,19 @@ impl Request<'_> {
         }
     }
 
+    /// The address a reply speaks of, when it reports success for a request of this kind at another address: a byte was
+    /// damaged on one of the two ways, and perhaps the loader acted there.
+    pub fn misdirected(&self, reply: &Reply) -> Option<u32> {
+        let Reply::Long { opcode, status: 0, data } = reply else { return None };
+        let (at, echo) = match *self {
+            Self::Erase { at, .. } => (at, data.get(1..5)?),
+            Self::Write4k { at, .. } | Self::Write { at, .. } | Self::EraseSector { at } => (at, data.get(..4)?),
+            _ => return None,
+        };
+        let echo = u32::from_le_bytes(echo.try_into().ok()?);
+        (self.is_long() && *opcode == self.opcode() && echo != at).then_some(echo)
+    }
+
     fn accepts_short(&self, opcode: u8, data: &[u8]) -> Option<Answer<'static>> {
         // The link check is answered with opcode 01, which it shares with the register write; the length tells (§6.1).
         if matches!(self, Self::LinkCheck) {
@@ -228,6 +241,15 @@ mod tests {
         assert_eq!(Request::Erase { code: EraseCode::Sector, at: 0x1_1000 }.accepts(&reply), None);
         let other = long(0x0F, 0, &[0x20, 0, 0x20, 1, 0]);
         assert_eq!(Request::Erase { code: EraseCode::Sector, at: 0x1_1000 }.accepts(&other), None);
+    }
+
+    #[test]
+    fn success_reported_for_another_address_is_told_from_everything_else() {
+        let erase = Request::Erase { code: EraseCode::Sector, at: 0x4_2000 };
+        assert_eq!(erase.misdirected(&long(0x0F, 0, &[0x20, 0x00, 0x20, 0x00, 0x00])), Some(0x2000));
+        assert_eq!(erase.misdirected(&long(0x0F, 0, &[0x20, 0x00, 0x20, 0x04, 0x00])), None, "it is the right one");
+        assert_eq!(erase.misdirected(&long(0x0F, 6, &[0x20, 0x00, 0x20, 0x00, 0x00])), None, "it was refused");
+        assert_eq!(erase.misdirected(&long(0x07, 0, &[0x00, 0x20, 0x00, 0x00])), None, "it answers another request");
     }
 
     #[test]

@@ -44,6 +44,17 @@ impl Registers<'_> {
     pub fn protected(&self, status: StatusBytes) -> Option<Span> {
         if self.layout.is_set("WPS", status) { None } else { protected_span(self.scheme, status, self.size) }
     }
+
+    /// Every range the bits can protect, the empty one included, short ones first and each once.
+    pub fn ranges(&self) -> Vec<Span> {
+        let all = StatusBytes { sr1: 0, sr2: Some(0), sr3: Some(0) };
+        let mut ranges: Vec<Span> = subsets(self.scheme.mask())
+            .filter_map(|bits| protected_span(self.scheme, all.with_value(bits), self.size))
+            .collect();
+        ranges.sort_by_key(|span| (span.len, span.start));
+        ranges.dedup();
+        ranges
+    }
 }
 
 /// One status write command: WREN goes in front of it, the end of WIP behind it.

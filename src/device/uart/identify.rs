@@ -61,8 +61,10 @@ pub(super) fn identify(
             Dialect::Basic
         }
     };
-    if let Some(name) = loader_by_crc(zlib_of(even), 256).or_else(|| loader_by_crc(zlib_of(odd), 257)) {
-        evidence.push(format!("boot loader CRC {:08X}: {name}", zlib_of(even)));
+    for (crc, len) in [(even, 256), (odd, 257)] {
+        if let Some(name) = loader_by_crc(zlib_of(crc), len) {
+            evidence.push(format!("CRC of the first {len} bytes is {:08X}: boot loader {name}", zlib_of(crc)));
+        }
     }
     let boot_version = if chip_id.is_none() { read_boot_version(&mut loader.port, watch)? } else { None };
     if let Some(version) = &boot_version {

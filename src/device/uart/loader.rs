@@ -127,7 +127,11 @@ impl Loader {
 
     /// Sends a request that changes the flash, once.
     pub fn change(&mut self, request: &Request<'_>, at: u32) -> Result<Changed, DeviceError> {
-        Ok(match self.ask_once(request, at)? {
+        let reply = self.ask_once(request, at)?;
+        if let Some(instead) = self.port.misdirected() {
+            return Err(DeviceError::Misdirected { request: request.name(), at, instead });
+        }
+        Ok(match reply {
             Some(_) => Changed::Answered,
             None if self.port.heard() * 2 >= request.answer_len() => Changed::Garbled,
             None => Changed::Silence,

@@ -29,13 +29,23 @@ pub(super) struct Port {
     out: Vec<u8>,
     /// Bytes received since the last request.
     heard: usize,
+    /// An address other than the one asked for, that the chip reported success for.
+    misdirected: Option<u32>,
     /// The chip's CRC speed in bytes per second, for time limits.
     pub crc_rate: u32,
 }
 
 impl Port {
     pub fn new(wire: Box<dyn SerialLink>, clock: Rc<dyn Clock>) -> Self {
-        Self { wire, clock, decoder: Decoder::new(), out: Vec::new(), heard: 0, crc_rate: ASSUMED_CRC_RATE }
+        Self {
+            wire,
+            clock,
+            decoder: Decoder::new(),
+            out: Vec::new(),
+            heard: 0,
+            misdirected: None,
+            crc_rate: ASSUMED_CRC_RATE,
+        }
     }
 
     pub fn clock(&self) -> &dyn Clock {
@@ -45,6 +55,11 @@ impl Port {
     /// Bytes that came in answer to the last request, whole frames or not.
     pub fn heard(&self) -> usize {
         self.heard
+    }
+
+    /// The address the chip reported success for in place of that of the last request.
+    pub fn misdirected(&self) -> Option<u32> {
+        self.misdirected
     }
 
     pub fn baud(&self) -> u32 {
@@ -89,6 +104,7 @@ impl Port {
         let until = self.clock.now() + limit;
         let mut buffer = [0_u8; 4096];
         self.heard = 0;
+        self.misdirected = None;
         loop {
             let left = until.saturating_sub(self.clock.now());
             if left.is_zero() {
@@ -101,6 +117,7 @@ impl Port {
                 if request.accepts(&reply).is_some() {
                     return Ok(Some(reply));
                 }
+                self.misdirected = self.misdirected.or_else(|| request.misdirected(&reply));
             }
         }
     }

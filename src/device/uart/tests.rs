@@ -202,6 +202,28 @@ fn a_write_over_a_noisy_line_never_touches_the_boot_loader() {
 }
 
 #[test]
+fn an_answer_for_another_address_is_an_alarm() {
+    // Damage on the way there and on the way back look alike; either is worth stopping for.
+    let mut alarms = 0;
+    for seed in 1..=40 {
+        let (module, mut flash) = attached(t_setup().seed(seed));
+        module.set_faults(Faults::parse("noise:1/60").unwrap());
+        for at in (0x4_0000..0x5_0000).step_by(SECTOR as usize) {
+            match flash.erase(EraseUnit::Sector, at) {
+                Err(DeviceError::Misdirected { at: meant, instead, .. }) => {
+                    assert!(meant == at && instead != at);
+                    alarms += 1;
+                    break;
+                }
+                Err(_) => break,
+                Ok(()) => {}
+            }
+        }
+    }
+    assert!(alarms > 0, "noise of this strength hits an address now and then");
+}
+
+#[test]
 fn lost_answers_and_bad_statuses_are_survived() {
     for setup in [t_setup, n_setup] {
         for nth in 1..24 {

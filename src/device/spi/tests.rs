@@ -86,7 +86,7 @@ fn a_comparison_names_exactly_the_sectors_that_differ() {
     module.poke(0x1F_FFFF, &[0xA5]);
     let differing = flash.compare(0, &expected, &mut Recorder::default()).unwrap();
     assert_eq!(differing, [0x5_0000, 0x1F_F000]);
-    assert_eq!(flash.compare(0x1_0000, &expected[0x1_0000..0x2_0000], &mut Recorder::default()).unwrap(), []);
+    assert!(flash.compare(0x1_0000, &expected[0x1_0000..0x2_0000], &mut Recorder::default()).unwrap().is_empty());
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use bkbench::cli;
+use bkbench::cli::{self, Args};
+use bkbench::problem::{Explain, Problem};
+use bkbench::store::Settings;
+use bkbench::tui::{self, Start};
 
 fn main() -> ExitCode {
     if let Err(report) = color_eyre::install() {
@@ -15,5 +18,20 @@ fn main() -> ExitCode {
     if args.command.is_some() {
         return cli::run(args);
     }
-    ExitCode::FAILURE
+    match workbench(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::from(problem.class.exit_code())
+        }
+    }
+}
+
+/// Opens the workbench; flags go before the settings.
+fn workbench(args: Args) -> Result<(), Problem> {
+    let mut settings = Settings::load().map_err(|error| error.explain())?.settings;
+    let link = cli::link_text(&args, &settings);
+    settings.mouse &= !args.no_mouse;
+    settings.theme = args.theme.unwrap_or(settings.theme);
+    tui::run(Start { link, speed: args.speed, settings })
 }

@@ -14,9 +14,10 @@ use super::factory;
 use super::faults::Faults;
 use super::flash::{Counters, Flash, Operation};
 use super::part::Part;
+use super::serial::SimSerial;
 use super::setup::Setup;
 use super::spi::{Pins, SimSpi};
-use super::uart::{SimSerial, Uart};
+use super::uart::Uart;
 use super::wires::Wires;
 
 /// A simulated module. Clones are handles on the same module; links opened from it share its clock.

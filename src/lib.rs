@@ -1,6 +1,93 @@
 //! bkbench: a workbench for the Beken BK7231T/N modules inside Tuya plugs, bulbs and switches.
+//!
+//! This page is the architecture. It is kept true: the layer table below is a test (`tests/it/layers.rs`).
+//!
+//! # On one page
+//!
+//! ```text
+//!  keys ─► tui ─┐                                   ┌─► link::serial   (serialport)
+//!               │  Command     ┌───────────────┐    ├─► link::rpi      (rppal SPI + GPIO)
+//!               ├────────────► │    session    │    └─► link::sim      (a module in memory)
+//!  args ─► cli ─┘ ◄────────────│  ONE thread,  │
+//!                   Event      │ owns the link │
+//!                              └──────┬────────┘
+//!                                     │ runs
+//!                               job ► device ► codec (pure bytes) ► link
+//! ```
+//!
+//! 1. **Pure below, I/O in the middle, people on top.** Codecs, dump analysis and plans are functions over bytes: no
+//!    I/O, no clock, no panic. Transports move bytes and know no protocol. Devices join the two. Jobs are what a user
+//!    asks for.
+//! 2. **One actor thread owns the link** ([`session::Actor`]). Commands go in through one channel, events come out
+//!    through one sink. It runs one job at a time and never asks a question back: everything a job needs is decided
+//!    before it starts, and a second job is refused by name.
+//! 3. **The screen and the command line are equal clients.** Same jobs, same events, same reducer
+//!    ([`session::SessionView`]). Only they touch files, through [`store`].
+//! 4. **The screen never waits.** `update(message) -> effects` changes state, `view` draws; files are loaded and
+//!    searched on worker threads.
+//! 5. **The simulator is just another transport** ([`link::sim`]). It answers byte for byte on both wires, on its own
+//!    clock, and shares no code with the codecs: a shared mistake would cancel out. What was seen only there is no
+//!    statement about silicon ([`chip::Part::tested`]).
+//! 6. **Plan, show, run, prove.** Writing starts from [`job::plan()`], a pure function. The chip is identified again
+//!    and the plan made again before the first erase; a plan with another hash stops ([`job::write()`]). Every written
+//!    sector is read back at once, and at the end the whole chip is compared, kept sectors too.
+//! 7. **Reading and writing are two traits** ([`device::ReadFlash`], [`device::WriteFlash`]). A read job holds a device
+//!    that cannot express a write.
+//! 8. **Cancel is a request**, honoured at checkpoints where it is safe for the chip: between frames of a read,
+//!    between sectors of a write; never between an erase command and its end. The job then names what every sector
+//!    holds.
+//! 9. **Every failure says what, why and what to try.** Typed errors inside, one [`problem::Problem`] outside, with a
+//!    code that never changes its meaning.
+//!
+//! # Layers
+//!
+//! | # | module | holds | may import |
+//! |---|---|---|---|
+//! | 0 | [`units`], [`problem`] | spans, sizes, verdicts; the shape of a failure | – |
+//! | 1 | [`codec`] | bytes ↔ messages: Beken download frames, NOR commands and status registers | 0 |
+//! | 1 | [`image`] | what bytes mean: code blocks, keys, headers, votes, regions, search | 0 |
+//! | 1 | [`link`] | byte traits, clock, drivers, the simulator | 0 |
+//! | 2 | [`chip`] | static facts: flash parts, modules, header pins | 0, 1 |
+//! | 2 | [`store`] | settings and backups on disk | 0, `image` |
+//! | 3 | [`device`] | one flash, over UART or SPI | 0–2, but not `store` |
+//! | 4 | [`job`] | one file per job, the plan, the rules of a write | 0–3, but not `store` |
+//! | 5 | [`session`] | actor, handle, events, reducer | 0–4, but not `store` |
+//! | 6 | [`archive`] | backups of chips, from a job's result to the store and back | 0–5 |
+//! | 7 | [`cli`], [`tui`] | the two front ends | 0–6 |
+//!
+//! A module imports only from rows above it (and from itself). Families follow one pattern: a contract file, one
+//! implementation per file, and a table in `mod.rs` (links, tabs, themes).
+//!
+//! # Choices worth knowing
+//!
+//! - **Threads and `std::sync::mpsc`, no async runtime**: every driver blocks, and there is one device.
+//! - **A cancel travels in the same inbox as the jobs**, with the job's number, so a late one hits nothing.
+//! - **The second look is a device's own matter** ([`device::ReadFlash::compare`]): over SPI a read at half the clock,
+//!   over UART the chip's own CRC. Backup, survey, read-back and final proof all use it, so there is one way to be sure.
+//! - **Work is done in groups of at most 64 KiB**: erase, program, read back, then the next group. A write that is cut
+//!   off leaves at most one group in between, and a basic boot loader, which locks the flash after each CRC, gets the
+//!   erase that unlocks it at each group's start.
+//! - **Time is the link's**: a job's events carry the time of the link's own clock, so that rates over the simulated
+//!   module are those of the module.
+//! - **A chip is known by its MAC** ([`job::Identity::chip_key`], a hash), the one thing that both wires show and no
+//!   two chips share. Backups are found by it.
 
 pub mod problem;
 pub mod units;
 
+pub mod codec;
+pub mod image;
 pub mod link;
+
+pub mod chip;
+pub mod store;
+
+pub mod device;
+
+pub mod job;
+
+pub mod session;
+
+pub mod archive;
+
+pub mod cli;

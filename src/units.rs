@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize};
 
 /// Bytes in a NOR page, the largest unit one program command takes (data sheet).
 pub const PAGE: u32 = 256;
@@ -12,7 +13,7 @@ pub const SECTOR: u32 = 4096;
 pub const BLOCK: u32 = 65536;
 
 /// A range of flash offsets in bytes: `start` is the first byte, `len` may be 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {
     /// Flash offset of the first byte.
     pub start: u32,
@@ -84,6 +85,16 @@ impl Span {
     }
 }
 
+impl Serialize for Span {
+    /// Writes `{"start": "0x11000", "end": "0x12000"}` with six hex digits; `end` is the first offset after the span.
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut fields = to.serialize_struct("Span", 2)?;
+        fields.serialize_field("start", &format!("0x{:06X}", self.start))?;
+        fields.serialize_field("end", &format!("0x{:06X}", self.end()))?;
+        fields.end()
+    }
+}
+
 impl fmt::Display for Span {
     /// Writes the first and the last offset, the way the screens and the log name a range.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,7 +161,7 @@ pub fn hex_text(bytes: &[u8]) -> String {
 }
 
 /// How sure a statement is. There are no other words for it anywhere in the program (product.md rule 10).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Nobody looked.

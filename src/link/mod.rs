@@ -1,8 +1,54 @@
 //! Transports: bytes, waiting, a reset line and a clock. Nothing in here knows about flash.
 
+pub mod boot_eeprom;
+mod clock;
 pub mod contract;
+pub mod gpio;
+mod host;
+#[cfg(target_os = "linux")]
+mod rpi;
+mod serial;
 pub mod sim;
 pub mod spec;
 
 pub use contract::{Clock, Endpoint, Link, LinkError, LinkInfo, ResetLine, SerialLink, SpiLink, Wire, WireKind};
 pub use spec::LinkSpec;
+
+/// A transport: what stands before the colon of a link, and how to open and list such links.
+pub struct Driver {
+    /// The scheme.
+    pub scheme: &'static str,
+    /// What it is, in one line.
+    pub about: &'static str,
+    /// Opens a link of this scheme.
+    pub open: fn(&LinkSpec) -> Result<Link, LinkError>,
+    /// What can be opened here and now. Opens nothing.
+    pub endpoints: fn() -> Vec<Endpoint>,
+}
+
+/// Every transport of this build, in the order they are listed to people.
+pub const DRIVERS: &[Driver] = &[
+    #[cfg(target_os = "linux")]
+    Driver { scheme: "spi", about: "SPI bus of a Raspberry Pi header", open: rpi::open, endpoints: rpi::endpoints },
+    Driver { scheme: "uart", about: "serial port", open: serial::open, endpoints: serial::endpoints },
+    Driver { scheme: "sim", about: "embedded simulated module", open: sim::open, endpoints: sim::endpoints },
+];
+
+/// Opens a link.
+///
+/// # Errors
+/// [`LinkError::BadLink`] for a scheme that no driver serves, else what the driver says.
+pub fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
+    match DRIVERS.iter().find(|driver| driver.scheme == spec.scheme) {
+        Some(driver) => (driver.open)(spec),
+        None => {
+            let known: Vec<String> = DRIVERS.iter().map(|driver| format!("{}:", driver.scheme)).collect();
+            Err(spec.bad(format!("this build opens {} links", known.join(", "))))
+        }
+    }
+}
+
+/// Everything that can be opened here and now. Opens nothing.
+pub fn endpoints() -> Vec<Endpoint> {
+    DRIVERS.iter().flat_map(|driver| (driver.endpoints)()).collect()
+}

@@ -1,1 +1,11 @@
+//! The one integration-test binary.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod cli;
+mod layers;
+mod rules;
+#[cfg(unix)]
+mod serial;
+mod session;
+mod support;

@@ -1,0 +1,245 @@
+//! The command line (product.md §2).
+
+use std::path::PathBuf;
+
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+
+use crate::link::WireKind;
+use crate::units::parse_size;
+
+/// A terminal workbench for the Beken BK7231T/N modules inside Tuya plugs, bulbs and switches.
+///
+/// Without a command the full-screen workbench opens. `--demo` opens it on an embedded practice module.
+#[derive(Debug, Parser)]
+#[command(name = "bkbench", version, max_term_width = 110)]
+pub struct Args {
+    /// The device: sim:wb2s, spi:0.0?cen=22, uart:/dev/ttyUSB0?baud=921600
+    #[arg(long, global = true, value_name = "LINK")]
+    pub link: Option<String>,
+
+    /// The embedded practice module; the same as --link sim:wb2s
+    #[arg(long, global = true, conflicts_with = "link")]
+    pub demo: bool,
+
+    /// Bit clock in Hz (SPI) or rate in baud (UART); K and M are understood as thousand and million
+    #[arg(long, global = true, value_name = "HZ", value_parser = parse_rate)]
+    pub speed: Option<u32>,
+
+    /// One JSON document on stdout; text for people goes to stderr
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// With --json: one JSON object per line, as things happen; the last one is the result
+    #[arg(long, global = true, requires = "json")]
+    pub events: bool,
+
+    /// dark, light, high-contrast, mono, or the path of a theme file
+    #[arg(long, global = true, value_name = "THEME")]
+    pub theme: Option<String>,
+
+    /// Leave the mouse to the terminal
+    #[arg(long, global = true)]
+    pub no_mouse: bool,
+
+    /// What to do; the workbench when left out
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The headless commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List what can be connected to, what stands in the way, and the remedy
+    Links,
+    /// Show which pad goes to which pin
+    Wiring {
+        /// The module, as printed on its shield: WB2S, CB3S, CBU …
+        #[arg(long, default_value = "WB2S")]
+        module: String,
+        /// The wire; the module's own favourite when left out
+        #[arg(long)]
+        wire: Option<WireArg>,
+    },
+    /// Show who is connected, with the evidence, and what is protected
+    Info,
+    /// Read the whole chip in two independent passes (a proven backup), or a part of it (an extract)
+    Read {
+        /// Where to put it; the data folder under a dated name when left out
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// First flash offset of an extract
+        #[arg(long, value_parser = parse_size, value_name = "ADDRESS", requires = "length")]
+        start: Option<u32>,
+        /// Length of an extract
+        #[arg(long, value_parser = parse_size, value_name = "SIZE", requires = "start")]
+        length: Option<u32>,
+    },
+    /// Write an image: show the plan, then erase, program and verify
+    Write {
+        /// The image
+        file: PathBuf,
+        /// Flash offset; the image's content decides when left out
+        #[arg(long, value_parser = parse_size, value_name = "ADDRESS")]
+        at: Option<u32>,
+        #[command(flatten)]
+        consent: Consent,
+    },
+    /// Compare the flash with a file
+    Verify {
+        /// What should be there
+        file: PathBuf,
+        /// Flash offset; the image's content decides when left out
+        #[arg(long, value_parser = parse_size, value_name = "ADDRESS")]
+        at: Option<u32>,
+    },
+    /// Erase whole sectors
+    Erase {
+        /// First flash offset, a multiple of 4K
+        #[arg(long, value_parser = parse_size, value_name = "ADDRESS")]
+        start: u32,
+        /// How much, a multiple of 4K
+        #[arg(long, value_parser = parse_size, value_name = "SIZE")]
+        length: u32,
+        #[command(flatten)]
+        consent: Consent,
+    },
+    /// Show or change the write protection
+    Protect {
+        /// What to do
+        action: ProtectAction,
+    },
+    /// Start the firmware
+    Reboot,
+    /// Show what a dump holds: rotation, chip, regions, firmware, problems
+    Inspect {
+        /// The dump
+        file: PathBuf,
+    },
+    /// Show what a firmware image is, for which chip, where it goes, and whether it is intact
+    Identify {
+        /// The image
+        file: PathBuf,
+    },
+    /// Find every place where a pattern stands in a file
+    Search {
+        /// The file
+        file: PathBuf,
+        /// Text, or what the options say
+        pattern: String,
+        /// The pattern is hex bytes; ? stands for any digit: "55 ?? AA 1?"
+        #[arg(long, group = "how")]
+        hex: bool,
+        /// The pattern is a regular expression over bytes
+        #[arg(long, group = "how")]
+        regex: bool,
+        /// The text stands there as UTF-16, low byte first
+        #[arg(long, group = "how")]
+        utf16: bool,
+    },
+    /// Settings
+    Config {
+        /// What to do
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+    /// Write a completion file for a shell to stdout
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual page to stdout
+    Man,
+}
+
+/// How a change of the flash is agreed to.
+#[derive(Clone, Debug, Group)]
+pub struct Consent {
+    /// Show the plan and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Agree to the plan, whatever it is
+    #[arg(long)]
+    pub yes: bool,
+    /// Agree to the plan with this hash, or its last four characters or more
+    #[arg(long, value_name = "HASH", conflicts_with = "yes")]
+    pub plan: Option<String>,
+    /// Go without a proven backup: type the phrase that the refusal names
+    #[arg(long, value_name = "PHRASE")]
+    pub no_backup: Option<String>,
+    /// Put the protection that was found back at the end
+    #[arg(long)]
+    pub protect_after: bool,
+}
+
+/// The wire of a wiring table.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum WireArg {
+    /// The flash pins
+    Spi,
+    /// The serial pins
+    Uart,
+}
+
+impl From<WireArg> for WireKind {
+    fn from(arg: WireArg) -> Self {
+        match arg {
+            WireArg::Spi => Self::Spi,
+            WireArg::Uart => Self::Uart,
+        }
+    }
+}
+
+/// What to do with the protection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProtectAction {
+    /// Show it
+    Status,
+    /// Lift it
+    Off,
+    /// Protect as the factory firmware does
+    On,
+    /// Put back what this chip's backup recorded
+    Restore,
+}
+
+/// What to do with the settings.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum ConfigAction {
+    /// Show every setting, and where its value comes from
+    Show,
+}
+
+/// Reads a clock or rate: 8000000, 8M, 500K, 921600. Here K and M are thousand and million.
+fn parse_rate(text: &str) -> Result<u32, String> {
+    let bad = || format!("{text:?} is no rate; write 921600, 500K or 8M");
+    let (digits, factor) = match text.trim().trim_end_matches(['K', 'k', 'M', 'm']) {
+        digits if digits.len() == text.trim().len() => (digits, 1.0),
+        digits if text.trim().ends_with(['K', 'k']) => (digits, 1e3),
+        digits => (digits, 1e6),
+    };
+    let value = digits.parse::<f64>().map_err(|_| bad())? * factor;
+    if (300.0..=200e6).contains(&value) { Ok(value as u32) } else { Err(bad()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_table_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn rates_are_read_as_people_write_them() {
+        assert_eq!(parse_rate("921600"), Ok(921_600));
+        assert_eq!(parse_rate("8M"), Ok(8_000_000));
+        assert_eq!(parse_rate("1.5M"), Ok(1_500_000));
+        assert_eq!(parse_rate("500k"), Ok(500_000));
+        for wrong in ["", "K", "-5", "12", "fast", "1MM7"] {
+            assert!(parse_rate(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

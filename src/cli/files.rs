@@ -1,0 +1,115 @@
+//! Commands that look at files: inspect, identify, search.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::image::search::{self, Pattern};
+use crate::image::{firmware, inspect as inspection};
+use crate::problem::{Class, Explain, Problem};
+use crate::store;
+use crate::units::size_text;
+
+/// Hits listed at most; all are counted.
+const LISTED: usize = 100_000;
+/// Longest text shown around a hit, in bytes.
+const CONTEXT: usize = 512;
+
+/// How the pattern of a search is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    Text,
+    Hex,
+    Regex,
+    Utf16,
+}
+
+impl How {
+    pub fn from_flags(hex: bool, regex: bool, utf16: bool) -> Self {
+        match (hex, regex, utf16) {
+            (true, ..) => Self::Hex,
+            (_, true, _) => Self::Regex,
+            (_, _, true) => Self::Utf16,
+            _ => Self::Text,
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Problem> {
+    Ok(store::read_file(file)?)
+}
+
+fn name(file: &Path) -> String {
+    file.file_name().map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<Value, Problem> {
+    serde_json::to_value(value).map_err(|error| {
+        Problem::new(
+            Class::Internal,
+            "E605",
+            format!("the result is no JSON: {error}"),
+            "a fault of the program",
+            "please report this",
+        )
+    })
+}
+
+/// `inspect`
+pub(super) fn inspect(context: &Context, file: &Path) -> Result<(), Problem> {
+    let bytes = read(file)?;
+    let mut found = inspection::inspect(&bytes);
+    found.file = Some(name(file));
+    let document = to_json(&found)?;
+    context.out.result(document, || found.text());
+    Ok(())
+}
+
+/// `identify`
+pub(super) fn identify(context: &Context, file: &Path) -> Result<(), Problem> {
+    let bytes = read(file)?;
+    let mut found = firmware::identify(&bytes);
+    found.file = Some(name(file));
+    let document = to_json(&found)?;
+    context.out.result(document, || found.text());
+    Ok(())
+}
+
+/// `search`
+pub(super) fn search(context: &Context, file: &Path, pattern: &str, how: How) -> Result<(), Problem> {
+    let bytes = read(file)?;
+    let compiled = match how {
+        How::Text => Pattern::text(pattern),
+        How::Hex => Pattern::hex(pattern),
+        How::Regex => Pattern::regex(pattern),
+        How::Utf16 => Pattern::utf16(pattern),
+    }
+    .map_err(|error| error.explain())?;
+    let hits = search::find_all(&bytes, &compiled, LISTED);
+    let listed: Vec<Value> = hits
+        .offsets
+        .iter()
+        .map(|&(at, len)| {
+            let around = search::text_around(&bytes, at, CONTEXT);
+            json!({
+                "offset": format!("0x{at:06X}"),
+                "length": len,
+                "context_start": format!("0x{:06X}", around.span.start),
+                "context": around.text,
+            })
+        })
+        .collect();
+    let document =
+        json!({"file": name(file), "size": bytes.len(), "pattern": pattern, "count": hits.total, "hits": listed});
+    context.out.result(document, || {
+        let lines = hits.offsets.iter().map(|&(at, _)| {
+            let around = search::text_around(&bytes, at, 64);
+            format!("0x{at:06X}  {}", around.text)
+        });
+        let mut lines: Vec<String> = lines.collect();
+        lines.push(format!("{} hits in {} ({})", hits.total, name(file), size_text(bytes.len() as u64)));
+        lines.join("\n")
+    });
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Commands about the computer and the program: links, wiring, config, completions, man.
+
+use clap::CommandFactory;
+use serde_json::{Value, json};
+
+use super::{Args, Context};
+use crate::chip::{self, WireRow};
+use crate::link::{self, WireKind};
+use crate::problem::{Class, Problem};
+
+/// `links`
+pub(super) fn links(context: &Context) -> Result<(), Problem> {
+    let found = link::endpoints();
+    context.out.result(json!({"links": &found}), || {
+        let lines = found.iter().map(|endpoint| {
+            let state = endpoint.obstacle.as_ref().map_or_else(
+                || "ready".to_owned(),
+                |problem| format!("{} {}: {}", problem.code, problem.what, problem.remedy),
+            );
+            format!("{:<28} {:<40} {state}", endpoint.link, endpoint.about)
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    });
+    Ok(())
+}
+
+/// `wiring`
+pub(super) fn wiring(context: &Context, name: &str, wire: Option<WireKind>) -> Result<(), Problem> {
+    let Some(module) = chip::module(name) else {
+        let known: Vec<&str> = chip::modules().iter().map(|module| module.name.as_str()).collect();
+        return Err(Problem::new(
+            Class::Usage,
+            "E104",
+            format!("no module is called {name:?}"),
+            "the name is not in the table",
+            format!("known modules: {}", known.join(", ")),
+        ));
+    };
+    let wire = wire.unwrap_or_else(|| module.default_wire());
+    let rows = chip::wiring(module, wire);
+    let missing = if wire == WireKind::Spi { module.spi_missing_words() } else { Vec::new() };
+    let rows_json: Vec<Value> = rows
+        .iter()
+        .map(|row| json!({"signal": row.signal, "pad": row.pad, "raspberry_pi": row.pi, "pin": row.pi_pin, "note": row.note}))
+        .collect();
+    let document = json!({
+        "module": module.name, "chip": module.chip, "wire": wire, "rows": rows_json,
+        "missing": missing, "notes": module.notes,
+    });
+    context.out.result(document, || wiring_text(module, wire, &rows, &missing));
+    Ok(())
+}
+
+fn wiring_text(module: &chip::Module, wire: WireKind, rows: &[WireRow], missing: &[String]) -> String {
+    let mut lines = vec![
+        format!("{} ({}) over {wire}", module.name, module.chip),
+        "Unplug the plug from the mains first. Everything is 3.3 V, never 5 V.".to_owned(),
+        String::new(),
+        format!("  {:<6} {:<28} {}", "signal", "module pad", "Raspberry Pi"),
+    ];
+    for row in rows {
+        lines.push(format!("  {:<6} {:<28} {}", row.signal, row.pad, row.pi));
+    }
+    if !missing.is_empty() {
+        lines.push(String::new());
+        lines.push(format!("This module does not bring out {}: use UART (--wire uart).", missing.join(", ")));
+    }
+    lines.extend(module.notes.iter().map(|note| format!("  note: {note}")));
+    lines.join("\n")
+}
+
+/// `config show`
+pub(super) fn config(context: &Context) -> Result<(), Problem> {
+    let origins = &context.loaded.origins;
+    let list: Vec<Value> = origins
+        .iter()
+        .map(|origin| json!({"key": origin.key, "value": origin.value, "from": origin.origin.to_string()}))
+        .collect();
+    context.out.result(json!({"settings": list}), || {
+        let lines = origins.iter().map(|origin| format!("{:<20} {:<24} {}", origin.key, origin.value, origin.origin));
+        lines.collect::<Vec<_>>().join("\n")
+    });
+    Ok(())
+}
+
+/// `completions`
+pub(super) fn completions(shell: clap_complete::Shell) -> Result<(), Problem> {
+    clap_complete::generate(shell, &mut Args::command(), "bkbench", &mut std::io::stdout());
+    Ok(())
+}
+
+/// `man`
+pub(super) fn man() -> Result<(), Problem> {
+    clap_mangen::Man::new(Args::command()).render(&mut std::io::stdout()).map_err(|error| {
+        Problem::new(
+            Class::Host,
+            "E121",
+            format!("the page cannot be written: {error}"),
+            "stdout is closed or full",
+            "send it to a file",
+        )
+    })
+}

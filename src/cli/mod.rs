@@ -1,0 +1,127 @@
+//! The headless commands: arguments to jobs, events to lines or JSON, problems to exit codes.
+
+mod args;
+mod client;
+mod device;
+mod files;
+mod host;
+mod out;
+mod write;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use args::Args;
+use args::{Command, ConfigAction};
+use out::Out;
+
+use crate::job::{ConnectSpec, Usual};
+use crate::problem::{Class, Explain, Problem};
+use crate::store::{Loaded, Settings};
+
+/// Reads the command line; prints help or a usage error and tells the exit code where there is nothing to run.
+///
+/// # Errors
+/// The exit code: 0 after help, 2 after a usage error.
+pub fn parse() -> Result<Args, ExitCode> {
+    Args::try_parse().map_err(|error| {
+        // Nothing is left to do when even this cannot be printed.
+        let _ = error.print();
+        if error.use_stderr() { ExitCode::from(Class::Usage.exit_code()) } else { ExitCode::SUCCESS }
+    })
+}
+
+/// What every command needs.
+struct Context {
+    args: Args,
+    settings: Settings,
+    loaded: Loaded,
+    out: Out,
+}
+
+impl Context {
+    /// The link to use: the command line's, else the settings'.
+    fn link(&self) -> Result<ConnectSpec, Problem> {
+        let text = link_text(&self.args, &self.settings).ok_or_else(|| {
+            Problem::new(
+                Class::Usage,
+                "E101",
+                "no link was given",
+                "a command that talks to a chip has to know which one",
+                "give --link, for example --link sim:wb2s; `bkbench links` lists what is here",
+            )
+        })?;
+        ConnectSpec::new(&text, self.args.speed, &usual(&self.settings)).map_err(|error| error.explain())
+    }
+}
+
+/// The link that the command line or the settings name.
+pub fn link_text(args: &Args, settings: &Settings) -> Option<String> {
+    let demo = args.demo.then(|| "sim:wb2s".to_owned());
+    demo.or_else(|| args.link.clone()).or_else(|| Some(settings.link.clone()).filter(|link| !link.is_empty()))
+}
+
+/// What a link takes by the settings.
+pub fn usual(settings: &Settings) -> Usual {
+    Usual {
+        spi_clock: settings.spi.clock_hz,
+        spi_entry_clock: settings.spi.entry_clock_hz,
+        uart_baud: settings.uart.baud,
+        cen: settings.cen,
+    }
+}
+
+/// The settings in force: file, environment, then the command line.
+///
+/// # Errors
+/// The store's problem when the settings file cannot be used.
+pub fn settings(args: &Args) -> Result<Settings, Problem> {
+    let mut settings = Settings::load().map_err(|error| error.explain())?.settings;
+    if let Some(theme) = &args.theme {
+        settings.theme.clone_from(theme);
+    }
+    settings.mouse &= !args.no_mouse;
+    Ok(settings)
+}
+
+/// Runs a headless command, prints its result, and returns the exit code.
+pub fn run(args: Args) -> ExitCode {
+    let out = Out { json: args.json, events: args.events };
+    match dispatch(args, out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            out.problem(&problem);
+            ExitCode::from(problem.class.exit_code())
+        }
+    }
+}
+
+fn dispatch(mut args: Args, out: Out) -> Result<(), Problem> {
+    let loaded = Settings::load().map_err(|error| error.explain())?;
+    let command = args.command.take();
+    let context = Context { args, settings: loaded.settings.clone(), loaded, out };
+    match command {
+        None => Ok(()),
+        Some(Command::Links) => host::links(&context),
+        Some(Command::Wiring { module, wire }) => host::wiring(&context, &module, wire.map(Into::into)),
+        Some(Command::Info) => device::info(&context),
+        Some(Command::Read { output, start, length }) => match (start, length) {
+            (Some(start), Some(length)) => device::extract(&context, output, start, length),
+            _ => device::back_up(&context, output),
+        },
+        Some(Command::Write { file, at, consent }) => write::image(&context, &file, at, &consent),
+        Some(Command::Verify { file, at }) => device::verify(&context, &file, at),
+        Some(Command::Erase { start, length, consent }) => write::erase(&context, start, length, &consent),
+        Some(Command::Protect { action }) => device::protect(&context, action),
+        Some(Command::Reboot) => device::reboot(&context),
+        Some(Command::Inspect { file }) => files::inspect(&context, &file),
+        Some(Command::Identify { file }) => files::identify(&context, &file),
+        Some(Command::Search { file, pattern, hex, regex, utf16 }) => {
+            files::search(&context, &file, &pattern, files::How::from_flags(hex, regex, utf16))
+        }
+        Some(Command::Config { action: ConfigAction::Show }) => host::config(&context),
+        Some(Command::Completions { shell }) => host::completions(shell),
+        Some(Command::Man) => host::man(),
+    }
+}

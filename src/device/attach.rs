@@ -1,0 +1,30 @@
+//! From an open link to a flash that is known.
+
+use super::contract::{DeviceError, Watch, WriteFlash};
+use super::spi::SpiFlash;
+use super::uart::UartFlash;
+use crate::link::{Link, Wire};
+
+/// What may be chosen about attaching; everything has a sensible default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AttachOptions {
+    /// Working speed: bit clock in Hz over SPI (8 MHz when absent), rate in baud over UART (921600 when absent). A
+    /// lower one is used when this one does not prove right.
+    pub speed: Option<u32>,
+    /// Bit clock of the first SPI entry attempt in Hz; the sweep of the others follows all the same.
+    pub entry_clock: Option<u32>,
+}
+
+/// Gets the chip's attention, identifies the flash and finds a speed that works. Waits for a board, or for a person's
+/// hand on CEN, for a bounded time, with checkpoints on the way.
+///
+/// # Errors
+/// [`DeviceError::NoEntry`], [`DeviceError::NoLoader`] or [`DeviceError::UnstableId`] with the evidence of what was
+/// seen; [`DeviceError::Cancelled`]; [`DeviceError::Link`].
+pub fn attach(link: Link, options: &AttachOptions, watch: &mut dyn Watch) -> Result<Box<dyn WriteFlash>, DeviceError> {
+    let Link { wire, reset, clock, info } = link;
+    match wire {
+        Wire::Spi(wire) => Ok(Box::new(SpiFlash::attach(wire, reset, clock, &info, options, watch)?)),
+        Wire::Serial(wire) => Ok(Box::new(UartFlash::attach(wire, reset, clock, &info, options, watch)?)),
+    }
+}

@@ -1,0 +1,457 @@
+//! What a flash is to a job, however it is reached. Reading and writing are two traits, so that a read job is given
+//! a handle that cannot express a write (product.md rule 5).
+
+use std::time::Duration;
+
+use crate::chip::Part;
+use crate::codec::nor::{StatusBytes, StatusChange};
+use crate::link::{LinkError, WireKind};
+use crate::problem::{Class, Explain, Problem};
+use crate::units::{BLOCK, SECTOR, hex_text};
+
+/// One sector of flash content.
+pub type SectorData = [u8; SECTOR as usize];
+
+/// The user, or the end of the program, asked to stop. Seen only where stopping is safe for the chip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cancelled;
+
+/// How loud a note is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Worth knowing.
+    Info,
+    /// Something was overcome, or deserves a look.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+/// What a device tells while it works, and where it asks whether to go on.
+pub trait Watch {
+    /// So many more bytes of the present phase are done.
+    fn advance(&mut self, bytes: u64);
+    /// A line for the log.
+    fn note(&mut self, level: Level, text: String);
+    /// Something had to be done again.
+    fn retried(&mut self, what: String);
+    /// Called only where the chip may be left alone: between frames of a read, between sectors of a write.
+    ///
+    /// # Errors
+    /// [`Cancelled`] when the job shall stop here.
+    fn checkpoint(&mut self) -> Result<(), Cancelled>;
+}
+
+/// A watch that hears nothing and never stops a job.
+pub struct Unwatched;
+
+impl Watch for Unwatched {
+    fn advance(&mut self, _: u64) {}
+    fn note(&mut self, _: Level, _: String) {}
+    fn retried(&mut self, _: String) {}
+    fn checkpoint(&mut self) -> Result<(), Cancelled> {
+        Ok(())
+    }
+}
+
+/// The two erase commands every loader and part has (uart-protocol.md §21, spi-flash.md §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EraseUnit {
+    /// 4 KiB.
+    Sector,
+    /// 64 KiB.
+    Block,
+}
+
+impl EraseUnit {
+    /// The unit's size in bytes.
+    pub const fn bytes(self) -> u32 {
+        match self {
+            Self::Sector => SECTOR,
+            Self::Block => BLOCK,
+        }
+    }
+}
+
+/// What this connection can and cannot do. Asked instead of guessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Abilities {
+    /// Status registers can be read and written. Basic loaders cannot (uart-protocol.md §7.1).
+    pub status_registers: bool,
+    /// The chip computes a CRC over a range itself.
+    pub chip_crc: bool,
+    /// Sectors below this flash offset must not be written over this link: the loader that we talk to lives there.
+    /// 0 where nothing is guarded.
+    pub first_writable: u32,
+    /// Reading is so slow beside the chip's own CRC that known content should be compared, not read.
+    pub prefer_crc: bool,
+}
+
+/// What attaching found out, before anything of the flash was interpreted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// The wire.
+    pub wire: WireKind,
+    /// JEDEC id, where the wire shows it.
+    pub jedec: Option<[u8; 3]>,
+    /// The part of the table with this id.
+    pub part: Option<&'static Part>,
+    /// Flash size in bytes, and the independent sources that agree on it (`JEDEC id`, `SFDP`, `address wrap`).
+    pub size: u32,
+    /// Where the size comes from.
+    pub size_sources: Vec<String>,
+    /// The loader's version text, where it answers.
+    pub boot_version: Option<String>,
+    /// Chip id register, full dialect only (`0x7231C` for the N).
+    pub chip_id: Option<u32>,
+    /// `basic` or `full` loader; `None` over SPI.
+    pub dialect: Option<&'static str>,
+    /// Bit clock in Hz or rate in baud, now in force.
+    pub speed: u32,
+    /// Evidence in words, one line per measurement (`five JEDEC id reads agree: EB 60 15`).
+    pub evidence: Vec<String>,
+}
+
+/// A flash that can be read. There is no way to change one byte of it through this trait.
+pub trait ReadFlash {
+    /// What attaching found out.
+    fn facts(&self) -> &Facts;
+
+    /// What this connection can do.
+    fn abilities(&self) -> Abilities;
+
+    /// Reads `into.len()` bytes from flash offset `at`; advances the watch by the bytes read and passes checkpoints.
+    ///
+    /// # Errors
+    /// [`DeviceError`]; `into` then holds nothing of use.
+    fn read(&mut self, at: u32, into: &mut [u8], watch: &mut dyn Watch) -> Result<(), DeviceError>;
+
+    /// Compares the flash with `expected`, which starts at `at` (both whole sectors), by a road independent of an
+    /// earlier [`ReadFlash::read`]: over SPI a second read at half the clock, over UART the chip's own CRC.
+    /// Returns the offsets of the sectors that differ, in order. Advances the watch by the bytes compared.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    fn compare(&mut self, at: u32, expected: &[u8], watch: &mut dyn Watch) -> Result<Vec<u32>, DeviceError>;
+
+    /// The status registers, raw; `None` where the link cannot show them.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    fn read_status(&mut self) -> Result<Option<StatusBytes>, DeviceError>;
+
+    /// Asks the chip again who it is, five times over SPI.
+    ///
+    /// # Errors
+    /// [`DeviceError::OtherChip`] when the answer is not the one of [`ReadFlash::facts`].
+    fn identify_again(&mut self) -> Result<(), DeviceError>;
+
+    /// Keeps the link from falling asleep; called at least every 100 ms while nothing else happens
+    /// (uart-protocol.md §3.1). Costs nothing where it is not needed.
+    ///
+    /// # Errors
+    /// [`DeviceError`] when the chip no longer answers.
+    fn keep_alive(&mut self) -> Result<(), DeviceError>;
+
+    /// Whether [`ReadFlash::keep_alive`] does anything on this link.
+    fn needs_keep_alive(&self) -> bool;
+}
+
+/// A flash that can also be changed.
+pub trait WriteFlash: ReadFlash {
+    /// Erases one unit at flash offset `at` (a multiple of the unit) and waits for its end, bounded by the part's
+    /// limits. Does not prove that anything was erased: a protected part ignores the command.
+    ///
+    /// # Errors
+    /// [`DeviceError`]; the unit then holds undefined bits.
+    fn erase(&mut self, unit: EraseUnit, at: u32) -> Result<(), DeviceError>;
+
+    /// Programs one sector whose present content allows it: erased, or every changed bit going from 1 to 0.
+    /// Pages of `data` that are all FF need no command. A basic loader that locked the flash since the last erase is
+    /// unlocked by erasing this very sector first, since `data` is the sector's whole content (§7.1).
+    ///
+    /// # Errors
+    /// [`DeviceError`]; the sector then holds an unknown mix.
+    fn program(&mut self, at: u32, data: &SectorData) -> Result<(), DeviceError>;
+
+    /// Carries out a change of the status registers in the part's own form and reads it back, trying the documented
+    /// other forms when the first did not take (spi-flash.md §6). Returns the registers afterwards.
+    ///
+    /// # Errors
+    /// [`DeviceError::StatusNotTaken`] when no form took.
+    fn write_status(&mut self, change: &StatusChange) -> Result<StatusBytes, DeviceError>;
+
+    /// Lets the firmware start: pulses CEN or sends the reboot frame. The link has to be attached again afterwards.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    fn reboot(&mut self) -> Result<(), DeviceError>;
+}
+
+/// What a device can fail with. Every wait has a limit, and the limit has a name here.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The transport failed.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The job was asked to stop, at a safe point.
+    #[error("stopped on request")]
+    Cancelled,
+    /// No flash answered the SPI entry.
+    #[error("no answer to SPI entry ({attempts} attempts, {clock})")]
+    NoEntry {
+        /// Entry attempts made.
+        attempts: u32,
+        /// The clocks tried, in words.
+        clock: String,
+        /// What the last id reads and the D2 answer looked like, in words.
+        seen: String,
+        /// The likely cause, from what was seen.
+        cause: String,
+        /// The next thing to do.
+        remedy: String,
+    },
+    /// No loader answered a link check.
+    #[error("no answer to link checks for {waited:?}")]
+    NoLoader {
+        /// How long the program tried.
+        waited: Duration,
+        /// What came back instead, in words.
+        seen: String,
+        /// The likely cause, from what was seen.
+        cause: String,
+        /// The next thing to do.
+        remedy: String,
+    },
+    /// Five id reads in a row did not agree.
+    #[error("the JEDEC id changes from read to read: {ids}")]
+    UnstableId {
+        /// The ids read.
+        ids: String,
+    },
+    /// Two reads of the same bytes differ although the id is stable.
+    #[error("two reads at 0x{at:06X} differ, at {speed}")]
+    UnstableRead {
+        /// Flash offset.
+        at: u32,
+        /// Clock or rate of the reads.
+        speed: String,
+    },
+    /// The chip that answers is not the one that was identified.
+    #[error("another chip answers: {was} before, {is} now")]
+    OtherChip {
+        /// The identity at attach time.
+        was: String,
+        /// The identity now.
+        is: String,
+    },
+    /// A request was not answered, after all retries.
+    #[error("no answer to {request} at 0x{at:06X}")]
+    NoAnswer {
+        /// The request in the field's words.
+        request: &'static str,
+        /// Flash offset.
+        at: u32,
+    },
+    /// The loader answered with a status other than 00.
+    #[error("{request} at 0x{at:06X} was answered with status {status:02X} ({meaning})")]
+    Status {
+        /// The request.
+        request: &'static str,
+        /// Flash offset.
+        at: u32,
+        /// The status byte.
+        status: u8,
+        /// Its meaning (uart-protocol.md §5).
+        meaning: &'static str,
+    },
+    /// The loader reported success for another address than the one it was given.
+    #[error("{request} at 0x{at:06X} was answered for 0x{instead:06X}")]
+    Misdirected {
+        /// The request.
+        request: &'static str,
+        /// Flash offset that was meant.
+        at: u32,
+        /// Flash address in the answer.
+        instead: u32,
+    },
+    /// WEL did not rise after WREN.
+    #[error("write enable did not take at 0x{at:06X}: status register {status:02X}")]
+    NoWriteEnable {
+        /// Flash offset.
+        at: u32,
+        /// Status register 1 as read.
+        status: u8,
+    },
+    /// WIP did not fall within the part's limit.
+    #[error("the flash is still busy {waited:?} after {request} at 0x{at:06X}")]
+    StillBusy {
+        /// The command waited for.
+        request: &'static str,
+        /// Flash offset.
+        at: u32,
+        /// The limit.
+        waited: Duration,
+    },
+    /// The status registers do not hold what was written, in no form.
+    #[error("the status registers did not take {wanted}: they read {is}")]
+    StatusNotTaken {
+        /// What was written.
+        wanted: String,
+        /// What is read back.
+        is: String,
+    },
+    /// The status registers are not the ones a change was made from.
+    #[error("the status registers changed since they were read: {was} before, {is} now")]
+    StatusMoved {
+        /// What the change was made from.
+        was: String,
+        /// What is read now.
+        is: String,
+    },
+    /// The link cannot do this at all.
+    #[error("{what} is not possible over this link")]
+    Unable {
+        /// What was asked.
+        what: &'static str,
+        /// What to do instead.
+        remedy: &'static str,
+    },
+    /// An address outside what may be touched; a fault of the program, stopped at the last gate.
+    #[error("{request} at 0x{at:06X} is outside 0x{first:06X}..0x{end:06X}")]
+    OutOfRange {
+        /// The request.
+        request: &'static str,
+        /// Flash offset.
+        at: u32,
+        /// First offset allowed.
+        first: u32,
+        /// First offset after the allowed range.
+        end: u32,
+    },
+}
+
+impl From<Cancelled> for DeviceError {
+    fn from(_: Cancelled) -> Self {
+        Self::Cancelled
+    }
+}
+
+impl DeviceError {
+    /// The JEDEC id in words.
+    pub fn id_text(id: Option<[u8; 3]>) -> String {
+        id.map_or_else(|| "no JEDEC id".to_owned(), |id| hex_text(&id))
+    }
+}
+
+impl Explain for DeviceError {
+    fn explain(&self) -> Problem {
+        let what = self.to_string();
+        match self {
+            Self::Link(inner) => inner.explain(),
+            Self::Cancelled => Problem::new(
+                Class::Cancelled,
+                "E501",
+                what,
+                "you asked for it, or the program is leaving",
+                "start again when you like; a backup is read anew, a write keeps the sectors that are already right",
+            ),
+            Self::NoEntry { seen, cause, remedy, .. } => {
+                Problem::new(Class::NoDevice, "E310", format!("{what}; {seen}"), cause.clone(), remedy.clone())
+            }
+            Self::NoLoader { seen, cause, remedy, .. } => {
+                Problem::new(Class::NoDevice, "E311", format!("{what}; {seen}"), cause.clone(), remedy.clone())
+            }
+            Self::UnstableId { .. } => Problem::new(
+                Class::NoDevice,
+                "E312",
+                what,
+                "a missing or thin ground, a loose contact, or a clock too fast for the wires",
+                "check the ground wire (next to SCK), shorten the wires, lower the clock",
+            ),
+            Self::UnstableRead { .. } => Problem::new(
+                Class::NoDevice,
+                "E323",
+                what,
+                "a missing or thin ground, a loose contact, or a supply that sags",
+                "check the ground wire and the 3.3 V supply, shorten the wires, then connect again",
+            ),
+            Self::OtherChip { .. } => Problem::new(
+                Class::Refused,
+                "E313",
+                what,
+                "the module was exchanged, or a contact is loose",
+                "connect again, so that the chip is identified anew",
+            ),
+            Self::NoAnswer { .. } => Problem::new(
+                Class::NoDevice,
+                "E314",
+                what,
+                "the chip was reset, lost its supply, or the line is disturbed",
+                "check supply and wires, connect again, lower the speed",
+            ),
+            Self::Status { status: 6, .. } => Problem::new(
+                Class::Refused,
+                "E315",
+                what,
+                "the loader guards its own range",
+                "use SPI for the boot loader's range",
+            ),
+            Self::Status { .. } => Problem::new(
+                Class::NoDevice,
+                "E316",
+                what,
+                "the loader could not carry the command out",
+                "connect again and repeat; if it stays, lower the speed or use SPI",
+            ),
+            Self::Misdirected { .. } => Problem::new(
+                Class::Verification,
+                "E324",
+                what,
+                "a byte was damaged on the line; the protocol has no check sum, so the loader may have acted at the \
+                 other address",
+                "do not restart the module; verify the whole flash against its backup, then lower the speed or use SPI",
+            ),
+            Self::NoWriteEnable { .. } => Problem::new(
+                Class::Verification,
+                "E317",
+                what,
+                "the write direction of the wires does not work, or the part is in deep power-down",
+                "check SI and CSN, lower the clock",
+            ),
+            Self::StillBusy { .. } => Problem::new(
+                Class::Verification,
+                "E318",
+                what,
+                "the part is worn, loses its supply during erase, or SO is stuck high",
+                "check the supply; connect again and look at the sector named",
+            ),
+            Self::StatusNotTaken { .. } => Problem::new(
+                Class::Verification,
+                "E319",
+                what,
+                "the WP pin or a lock bit (SRP) holds the registers",
+                "nothing was erased; look at the SRP bits on the Protect tab, power-cycle the module and try again",
+            ),
+            Self::StatusMoved { .. } => Problem::new(
+                Class::Refused,
+                "E322",
+                what,
+                "the firmware ran in between and set its own protection, or a contact is loose",
+                "read the protection again, look at what would change, then repeat",
+            ),
+            Self::Unable { remedy, .. } => {
+                Problem::new(Class::Refused, "E320", what, "the loader has no command for it", *remedy)
+            }
+            Self::OutOfRange { .. } => Problem::new(
+                Class::Refused,
+                "E321",
+                what,
+                "a plan reached past what this link may touch; this is a fault of the program",
+                "please report it with the log; nothing was sent to the chip",
+            ),
+        }
+    }
+}

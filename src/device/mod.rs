@@ -1,0 +1,15 @@
+//! Devices: one flash, reached over UART or SPI. Joins the codecs with a transport.
+
+pub mod attach;
+pub mod contract;
+mod guard;
+mod spi;
+mod status;
+#[cfg(test)]
+mod testing;
+mod uart;
+
+pub use attach::{AttachOptions, attach};
+pub use contract::{
+    Abilities, Cancelled, DeviceError, EraseUnit, Facts, Level, ReadFlash, SectorData, Unwatched, Watch, WriteFlash,
+};

@@ -1,0 +1,139 @@
+//! Single NOR commands on the bus, and the two waits that go with them.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::super::contract::DeviceError;
+use crate::codec::nor::opcode;
+use crate::link::{Clock, LinkError, SpiLink};
+
+/// A status register that reads FF is no busy part, it is no part (spi-flash.md §4).
+const NOBODY: u8 = 0xFF;
+/// Reads of FF in a row that are believed.
+const NOBODY_READS: u32 = 3;
+/// A frame of a read takes at most this long, so that a job can be stopped between two of them.
+const FRAME_TIME: Duration = Duration::from_millis(50);
+
+/// What is waited for, and for how long.
+#[derive(Clone, Copy)]
+pub(super) struct Busy {
+    pub request: &'static str,
+    pub at: u32,
+    pub limit: Duration,
+    /// Pause between two looks at WIP.
+    pub poll: Duration,
+}
+
+/// The bus with a flash on it.
+pub(super) struct NorBus {
+    wire: Box<dyn SpiLink>,
+    clock: Rc<dyn Clock>,
+    frame: Vec<u8>,
+    /// Highest clock of the plain read command; above it a dummy byte is needed.
+    pub plain_read_limit: u32,
+}
+
+impl NorBus {
+    pub fn new(wire: Box<dyn SpiLink>, clock: Rc<dyn Clock>) -> Self {
+        Self { wire, clock, frame: Vec::new(), plain_read_limit: u32::MAX }
+    }
+
+    /// One frame; the answer is as long as the question.
+    pub fn transfer(&mut self, question: &[u8]) -> Result<&[u8], LinkError> {
+        self.frame.clear();
+        self.frame.extend_from_slice(question);
+        self.wire.exchange(&mut self.frame)?;
+        Ok(&self.frame)
+    }
+
+    /// One frame whose answer does not matter.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        self.transfer(bytes).map(|_| ())
+    }
+
+    /// The JEDEC id as one read of it gives it.
+    pub fn id(&mut self) -> Result<[u8; 3], LinkError> {
+        let answer = self.transfer(&opcode::read_id())?;
+        Ok(answer.get(1..4).and_then(|id| id.try_into().ok()).unwrap_or_default())
+    }
+
+    /// One status register.
+    pub fn status(&mut self, register: u8) -> Result<u8, LinkError> {
+        let answer = self.transfer(&opcode::read_status(register))?;
+        Ok(answer.get(1).copied().unwrap_or(NOBODY))
+    }
+
+    /// Serial flash discoverable parameters.
+    pub fn sfdp(&mut self, at: u32, len: usize) -> Result<Vec<u8>, LinkError> {
+        let answer = self.transfer(&opcode::read_sfdp(at, len))?;
+        Ok(answer.get(opcode::FAST_READ_HEADER..).unwrap_or_default().to_vec())
+    }
+
+    /// One frame of flash content, at most [`NorBus::read_room`] bytes.
+    pub fn read(&mut self, at: u32, into: &mut [u8]) -> Result<(), LinkError> {
+        let fast = self.wire.clock() > self.plain_read_limit;
+        let header = opcode::read(&mut self.frame, fast, at, into.len());
+        self.wire.exchange(&mut self.frame)?;
+        if let Some(data) = self.frame.get(header..) {
+            into.copy_from_slice(data);
+        }
+        Ok(())
+    }
+
+    /// Data bytes one read frame may carry at the present clock.
+    pub fn read_room(&self) -> usize {
+        let by_time = u64::from(self.wire.clock() / 8) * FRAME_TIME.as_millis() as u64 / 1000;
+        let by_driver = self.wire.longest_frame().saturating_sub(opcode::FAST_READ_HEADER);
+        by_driver.min(by_time as usize).max(32)
+    }
+
+    /// Asks for a clock; returns the one in force.
+    pub fn set_clock(&mut self, hz: u32) -> Result<u32, LinkError> {
+        self.wire.set_clock(hz)
+    }
+
+    /// The clock in force.
+    pub fn clock_hz(&self) -> u32 {
+        self.wire.clock()
+    }
+
+    /// SPI mode 0 or 3.
+    pub fn set_mode(&mut self, mode: u8) -> Result<(), LinkError> {
+        self.wire.set_mode(mode)
+    }
+
+    /// The driver's limit for one frame.
+    pub fn longest_frame(&self) -> usize {
+        self.wire.longest_frame()
+    }
+
+    /// Waits until WIP is 0.
+    pub fn wait_idle(&mut self, busy: Busy) -> Result<(), DeviceError> {
+        let until = self.clock.now() + busy.limit;
+        let mut nobody = 0;
+        loop {
+            let status = self.status(opcode::READ_STATUS_1)?;
+            if status & opcode::WIP == 0 {
+                return Ok(());
+            }
+            nobody = if status == NOBODY { nobody + 1 } else { 0 };
+            if nobody == NOBODY_READS {
+                return Err(DeviceError::NoAnswer { request: busy.request, at: busy.at });
+            }
+            if self.clock.now() >= until {
+                return Err(DeviceError::StillBusy { request: busy.request, at: busy.at, waited: busy.limit });
+            }
+            self.clock.sleep(busy.poll);
+        }
+    }
+
+    /// Sends WREN to an idle part and looks whether it took: the two frames go out together, the look is a read of its
+    /// own all the same.
+    pub fn write_enable(&mut self, at: u32) -> Result<(), DeviceError> {
+        let (mut enable, mut look) = ([opcode::WRITE_ENABLE], opcode::read_status(opcode::READ_STATUS_1));
+        self.wire.exchange_all(&mut [&mut enable, &mut look])?;
+        let [_, status] = look;
+        let ready = status & (opcode::WIP | opcode::WEL) == opcode::WEL;
+        if ready { Ok(()) } else { Err(DeviceError::NoWriteEnable { at, status }) }
+    }
+}

@@ -1,0 +1,242 @@
+//! Getting the flash onto the pins: CEN low, CEN high, D2 at once, and an id that stays the same (spi-flash.md §2).
+
+use std::time::Duration;
+
+use super::super::attach::AttachOptions;
+use super::super::contract::{DeviceError, Level, Watch};
+use super::super::guard::wait;
+use super::ID_READS;
+use super::bus::NorBus;
+use super::evidence::{Seen, failure, plausible};
+use crate::codec::nor::opcode;
+use crate::link::{Clock, LinkError, ResetLine};
+use crate::units::{clock_text, hex_text};
+
+/// The byte that selects SPI mode.
+const KNOCK: u8 = 0xD2;
+/// How long a silent flash is asked again after a good D2 answer.
+const WAKE_TIME: Duration = Duration::from_millis(2500);
+/// Pause between two such questions.
+const WAKE_STEP: Duration = Duration::from_millis(50);
+/// How long the program knocks while a person pulls CEN by hand.
+const BY_HAND: Duration = Duration::from_secs(60);
+
+/// How the D2 bytes are packed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Knock {
+    /// One frame of so many D2.
+    One(usize),
+    /// Ten frames of 25 D2.
+    Ten,
+    /// 150 frames of one D2 and zeros.
+    Padded,
+}
+
+/// One way to try.
+#[derive(Clone, Copy)]
+struct Attempt {
+    clock: u32,
+    mode: u8,
+    /// How long CEN is held low.
+    low: Duration,
+    /// Pause between CEN rising and the first D2.
+    delay: Duration,
+    knock: Knock,
+}
+
+const fn attempt(clock: u32, mode: u8, low_ms: u64, delay_ms: u64, knock: Knock) -> Attempt {
+    Attempt { clock, mode, low: Duration::from_millis(low_ms), delay: Duration::from_millis(delay_ms), knock }
+}
+
+/// The sweep: what worked for somebody comes first.
+const ATTEMPTS: [Attempt; 10] = [
+    attempt(1_000_000, 0, 150, 0, Knock::One(250)),
+    attempt(1_000_000, 0, 150, 5, Knock::One(250)),
+    attempt(500_000, 0, 250, 0, Knock::Ten),
+    attempt(500_000, 0, 250, 20, Knock::Padded),
+    attempt(50_000, 0, 500, 0, Knock::One(64)),
+    attempt(1_000_000, 3, 500, 0, Knock::One(250)),
+    attempt(500_000, 3, 500, 5, Knock::Ten),
+    attempt(50_000, 3, 1000, 0, Knock::One(64)),
+    attempt(1_000_000, 0, 1000, 50, Knock::One(250)),
+    attempt(1_000_000, 0, 1000, 100, Knock::Padded),
+];
+
+/// A flash that answers.
+pub(super) struct Entered {
+    pub id: [u8; 3],
+    pub evidence: Vec<String>,
+}
+
+/// Sweeps through all attempts until the same plausible id is read five times in a row.
+pub(super) fn enter(
+    bus: &mut NorBus,
+    reset: Option<&mut (dyn ResetLine + 'static)>,
+    clock: &dyn Clock,
+    options: &AttachOptions,
+    watch: &mut dyn Watch,
+) -> Result<Entered, DeviceError> {
+    match reset {
+        Some(reset) => Door { bus, clock, seen: Seen::default() }.with_line(reset, options, watch),
+        None => Door { bus, clock, seen: Seen::default() }.by_hand(options, watch),
+    }
+}
+
+struct Door<'d> {
+    bus: &'d mut NorBus,
+    clock: &'d dyn Clock,
+    seen: Seen,
+}
+
+impl Door<'_> {
+    fn with_line(
+        mut self,
+        reset: &mut dyn ResetLine,
+        options: &AttachOptions,
+        watch: &mut dyn Watch,
+    ) -> Result<Entered, DeviceError> {
+        let asked = options.entry_clock.map(|clock| Attempt { clock, ..ATTEMPTS[0] });
+        let mut tried = 0;
+        for attempt in asked.into_iter().chain(ATTEMPTS) {
+            tried += 1;
+            let Some(id) = self.pulse_and_try(reset, &attempt, watch)? else {
+                watch.retried(format!("SPI entry {tried}: {}", self.seen.last_words()));
+                continue;
+            };
+            let mut evidence = vec![
+                format!("SPI mode entered at attempt {tried}, {}, mode {}", clock_text(attempt.clock), attempt.mode),
+                format!("{ID_READS} JEDEC id reads agree: {}", hex_text(&id)),
+            ];
+            // The id has been seen; now it has to vanish with CEN low, and come back after another entry.
+            reset.hold(true)?;
+            wait(self.clock, attempt.low, watch)?;
+            let in_reset = self.bus.id()?;
+            if in_reset == id {
+                reset.hold(false)?;
+                let text = format!("the id is still read while {} holds the chip in reset", reset.describe());
+                watch.note(Level::Warning, format!("{text}: the reset wire does not reach this chip"));
+                evidence.push(text);
+                return Ok(Entered { id, evidence });
+            }
+            evidence.push(format!("with CEN held low the id is gone ({})", hex_text(&in_reset)));
+            if self.pulse_and_try(reset, &attempt, watch)? == Some(id) {
+                return Ok(Entered { id, evidence });
+            }
+            watch.retried(format!("SPI entry {tried}: the id did not come back after a second reset"));
+        }
+        let looped_back = self.loop_back()?;
+        Err(failure(&self.seen, looped_back, tried, true))
+    }
+
+    /// Without a reset line a person has to pull CEN: knock and look, over and over.
+    fn by_hand(mut self, options: &AttachOptions, watch: &mut dyn Watch) -> Result<Entered, DeviceError> {
+        let attempt = Attempt { clock: options.entry_clock.unwrap_or(ATTEMPTS[0].clock), ..ATTEMPTS[0] };
+        self.prepare(&attempt)?;
+        let until = self.clock.now() + BY_HAND;
+        watch.note(Level::Info, "no reset line: touch CEN to GND and let go, the program keeps trying".to_owned());
+        let mut tried = 0;
+        while self.clock.now() < until {
+            tried += 1;
+            if let Some(id) = self.knock_and_look(&attempt, Duration::ZERO, watch)? {
+                let evidence = vec![format!("{ID_READS} JEDEC id reads agree: {}", hex_text(&id))];
+                return Ok(Entered { id, evidence });
+            }
+            wait(self.clock, Duration::from_millis(5), watch)?;
+        }
+        let looped_back = self.loop_back()?;
+        Err(failure(&self.seen, looped_back, tried, false))
+    }
+
+    fn prepare(&mut self, attempt: &Attempt) -> Result<(), LinkError> {
+        let clock = self.bus.set_clock(attempt.clock)?;
+        self.seen.clock(clock);
+        match self.bus.set_mode(attempt.mode) {
+            // Adapters with one mode only are common; the sweep goes on in the mode they have.
+            Err(LinkError::Unsupported { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn pulse_and_try(
+        &mut self,
+        reset: &mut dyn ResetLine,
+        attempt: &Attempt,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<[u8; 3]>, DeviceError> {
+        self.prepare(attempt)?;
+        reset.hold(true)?;
+        wait(self.clock, attempt.low, watch)?;
+        reset.hold(false)?;
+        wait(self.clock, attempt.delay, watch)?;
+        self.knock_and_look(attempt, WAKE_TIME, watch)
+    }
+
+    /// D2, then the frames that wake a flash left in a strange state, then the id.
+    fn knock_and_look(
+        &mut self,
+        attempt: &Attempt,
+        patience: Duration,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<[u8; 3]>, DeviceError> {
+        self.knock(attempt.knock, watch)?;
+        self.bus.send(&[0xFF; 4])?;
+        self.bus.send(&[opcode::RELEASE])?;
+        self.clock.sleep(Duration::from_millis(1));
+        let until = self.clock.now() + patience;
+        loop {
+            let id = self.bus.id()?;
+            self.seen.id(id);
+            if plausible(id) {
+                return self.agreed(id);
+            }
+            // Only a chip that echoed D2 is worth waiting for; its flash may need some time, or some zeros.
+            if id != [0; 3] || !self.seen.knock_was_heard() || self.clock.now() >= until {
+                return Ok(None);
+            }
+            self.bus.send(&vec![0; self.bus.longest_frame().min(250)])?;
+            wait(self.clock, WAKE_STEP, watch)?;
+        }
+    }
+
+    fn knock(&mut self, knock: Knock, watch: &mut dyn Watch) -> Result<(), DeviceError> {
+        let longest = self.bus.longest_frame();
+        let (frames, frame) = match knock {
+            Knock::One(len) => (1, vec![KNOCK; len.min(longest)]),
+            Knock::Ten => (10, vec![KNOCK; 25.min(longest)]),
+            Knock::Padded => {
+                let mut frame = vec![0; 150.min(longest)];
+                if let Some(first) = frame.first_mut() {
+                    *first = KNOCK;
+                }
+                (150, frame)
+            }
+        };
+        for index in 0..frames {
+            watch.checkpoint()?;
+            let answer = self.bus.transfer(&frame)?;
+            if index == 0 {
+                self.seen.knock(answer);
+            }
+        }
+        Ok(())
+    }
+
+    /// The id, if all further reads agree with the first.
+    fn agreed(&mut self, id: [u8; 3]) -> Result<Option<[u8; 3]>, DeviceError> {
+        let mut ids = vec![id];
+        for _ in 1..ID_READS {
+            ids.push(self.bus.id()?);
+        }
+        if ids.iter().all(|other| *other == id) {
+            return Ok(Some(id));
+        }
+        self.seen.unstable(&ids);
+        Ok(None)
+    }
+
+    /// Whether the line gives back what is sent, as it does when SI and SO are bridged.
+    fn loop_back(&mut self) -> Result<bool, LinkError> {
+        const PROBE: [u8; 4] = [opcode::READ_ID, 0xA5, 0x5A, 0x00];
+        self.bus.transfer(&PROBE).map(|answer| answer == PROBE)
+    }
+}

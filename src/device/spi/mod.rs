@@ -1,0 +1,230 @@
+//! The flash itself over SPI, once the chip has put it on its pins (spi-flash.md).
+
+mod bus;
+mod entry;
+mod evidence;
+mod setup;
+#[cfg(test)]
+mod tests;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use self::bus::{Busy, NorBus};
+use super::attach::AttachOptions;
+use super::contract::{Abilities, DeviceError, EraseUnit, Facts, ReadFlash, SectorData, Watch, WriteFlash};
+use super::guard::{in_range, may_erase};
+use super::status::{StatusAccess, carry_out};
+use crate::chip::Limits;
+use crate::codec::nor::opcode;
+use crate::codec::nor::{StatusBytes, StatusChange, StatusWrite};
+use crate::link::{Clock, LinkInfo, ResetLine, SpiLink};
+use crate::units::{PAGE, SECTOR, Span};
+
+/// Id reads that have to agree (spi-flash.md §2).
+const ID_READS: usize = 5;
+/// How long CEN is held low to start the firmware (spi-flash.md §2: 100 ms is enough).
+const RESET_PULSE: Duration = Duration::from_millis(100);
+
+/// A NOR flash at the end of six wires.
+pub(super) struct SpiFlash {
+    bus: NorBus,
+    reset: Option<Box<dyn ResetLine>>,
+    clock: Rc<dyn Clock>,
+    facts: Facts,
+    limits: Limits,
+    /// Bit clock that was proven to read right, in Hz.
+    working_clock: u32,
+}
+
+impl SpiFlash {
+    /// Brings the chip into SPI mode, identifies the flash and finds a clock that reads right.
+    pub(super) fn attach(
+        wire: Box<dyn SpiLink>,
+        mut reset: Option<Box<dyn ResetLine>>,
+        clock: Rc<dyn Clock>,
+        info: &LinkInfo,
+        options: &AttachOptions,
+        watch: &mut dyn Watch,
+    ) -> Result<Self, DeviceError> {
+        let mut bus = NorBus::new(wire, Rc::clone(&clock));
+        let entered = entry::enter(&mut bus, reset.as_deref_mut(), clock.as_ref(), options, watch)?;
+        let setup = setup::set_up(&mut bus, entered, options, info, watch)?;
+        Ok(Self {
+            bus,
+            reset,
+            clock,
+            limits: setup.facts.part.map_or_else(Limits::of_any_part, |part| part.limits()),
+            working_clock: setup.facts.speed,
+            facts: setup.facts,
+        })
+    }
+
+    /// Reads in frames as long as the driver takes them, with a checkpoint in front of each.
+    fn read_frames(&mut self, at: u32, into: &mut [u8], watch: &mut dyn Watch) -> Result<(), DeviceError> {
+        let room = self.bus.read_room();
+        let mut at = at;
+        for piece in into.chunks_mut(room) {
+            watch.checkpoint()?;
+            self.bus.read(at, piece)?;
+            at += piece.len() as u32;
+            watch.advance(piece.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// The sectors of `expected` that read differently at the present clock.
+    fn differing(&mut self, at: u32, expected: &[u8], watch: &mut dyn Watch) -> Result<Vec<u32>, DeviceError> {
+        let mut differing = Vec::new();
+        let mut seen = [0_u8; SECTOR as usize];
+        for (sector, wanted) in (at..).step_by(SECTOR as usize).zip(expected.chunks(SECTOR as usize)) {
+            let Some(seen) = seen.get_mut(..wanted.len()) else { continue };
+            self.read_frames(sector, seen, watch)?;
+            if seen != wanted {
+                differing.push(sector);
+            }
+        }
+        Ok(differing)
+    }
+
+    /// WREN, the proof that it took, one command, and the end of its work.
+    fn change(&mut self, command: &[u8], busy: Busy) -> Result<(), DeviceError> {
+        self.bus.write_enable(busy.at)?;
+        self.bus.send(command)?;
+        self.bus.wait_idle(busy)?;
+        Ok(())
+    }
+}
+
+impl ReadFlash for SpiFlash {
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities { status_registers: self.facts.part.is_some(), chip_crc: false, first_writable: 0, prefer_crc: false }
+    }
+
+    fn read(&mut self, at: u32, into: &mut [u8], watch: &mut dyn Watch) -> Result<(), DeviceError> {
+        in_range("read", at, into.len(), 0, self.facts.size)?;
+        self.read_frames(at, into, watch)
+    }
+
+    fn compare(&mut self, at: u32, expected: &[u8], watch: &mut dyn Watch) -> Result<Vec<u32>, DeviceError> {
+        in_range("compare", at, expected.len(), 0, self.facts.size)?;
+        self.bus.set_clock(self.working_clock / 2)?;
+        let differing = self.differing(at, expected, watch);
+        self.bus.set_clock(self.working_clock)?;
+        differing
+    }
+
+    fn read_status(&mut self) -> Result<Option<StatusBytes>, DeviceError> {
+        self.read_registers().map(Some)
+    }
+
+    fn identify_again(&mut self) -> Result<(), DeviceError> {
+        for _ in 0..ID_READS {
+            let id = self.bus.id()?;
+            if Some(id) != self.facts.jedec {
+                return Err(DeviceError::OtherChip {
+                    was: DeviceError::id_text(self.facts.jedec),
+                    is: DeviceError::id_text(Some(id)),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_alive(&mut self) -> Result<(), DeviceError> {
+        Ok(())
+    }
+
+    fn needs_keep_alive(&self) -> bool {
+        false
+    }
+}
+
+impl WriteFlash for SpiFlash {
+    fn erase(&mut self, unit: EraseUnit, at: u32) -> Result<(), DeviceError> {
+        may_erase(unit, at, 0, self.facts.size)?;
+        let (command, limit, poll) = match unit {
+            EraseUnit::Sector => (opcode::erase_sector(at), self.limits.sector_erase, Duration::from_millis(1)),
+            EraseUnit::Block => (opcode::erase_block(at), self.limits.block_erase, Duration::from_millis(10)),
+        };
+        self.bus.wait_idle(Busy { request: "erase", at, limit: self.limits.block_erase, poll })?;
+        self.change(&command, Busy { request: "erase", at, limit, poll })
+    }
+
+    fn program(&mut self, at: u32, data: &SectorData) -> Result<(), DeviceError> {
+        if !at.is_multiple_of(SECTOR) {
+            return Err(DeviceError::OutOfRange { request: "program", at, first: 0, end: self.facts.size });
+        }
+        in_range("program", at, data.len(), 0, self.facts.size)?;
+        let busy = |at, limit| Busy { request: "program", at, limit, poll: Duration::from_micros(50) };
+        self.bus.wait_idle(busy(at, self.limits.block_erase))?;
+        for (page, bytes) in Span::new(at, SECTOR).pieces(PAGE).zip(data.chunks(PAGE as usize)) {
+            if bytes.iter().all(|byte| *byte == 0xFF) {
+                continue;
+            }
+            let command = opcode::page_program(page.start, bytes).ok_or(DeviceError::OutOfRange {
+                request: "program",
+                at: page.start,
+                first: at,
+                end: at + SECTOR,
+            })?;
+            self.change(&command, busy(page.start, self.limits.page_program))?;
+        }
+        Ok(())
+    }
+
+    fn write_status(&mut self, change: &StatusChange) -> Result<StatusBytes, DeviceError> {
+        if self.facts.part.is_none() {
+            return Err(DeviceError::Unable {
+                what: "writing the status registers of an unknown part",
+                remedy: "the flash can be read; its data sheet has to be added to the table first",
+            });
+        }
+        carry_out(self, change)
+    }
+
+    fn reboot(&mut self) -> Result<(), DeviceError> {
+        let poll = Duration::from_millis(1);
+        self.bus.wait_idle(Busy { request: "reboot", at: 0, limit: self.limits.block_erase, poll })?;
+        self.bus.send(&[opcode::WRITE_DISABLE])?;
+        let Some(reset) = self.reset.as_deref_mut() else {
+            return Err(DeviceError::Unable {
+                what: "a reset",
+                remedy: "there is no reset line: touch CEN to GND for a moment, or take the supply away",
+            });
+        };
+        reset.hold(true)?;
+        self.clock.sleep(RESET_PULSE);
+        reset.hold(false)?;
+        Ok(())
+    }
+}
+
+impl StatusAccess for SpiFlash {
+    fn read_registers(&mut self) -> Result<StatusBytes, DeviceError> {
+        let Some(part) = self.facts.part else {
+            // Other read opcodes mean other things on other parts: 35 switches some Macronix parts to quad mode.
+            return Ok(StatusBytes { sr1: self.bus.status(opcode::READ_STATUS_1)?, sr2: None, sr3: None });
+        };
+        let read = part.layout.read;
+        let mut register = |opcode: Option<u8>| opcode.map(|opcode| self.bus.status(opcode)).transpose();
+        Ok(StatusBytes {
+            sr1: register(Some(read.sr1))?.unwrap_or_default(),
+            sr2: register(read.sr2)?,
+            sr3: register(read.sr3)?,
+        })
+    }
+
+    fn write_register(&mut self, write: StatusWrite) -> Result<(), DeviceError> {
+        let poll = Duration::from_millis(1);
+        let busy = Busy { request: "status register write", at: 0, limit: self.limits.status_write, poll };
+        self.bus.wait_idle(Busy { limit: self.limits.block_erase, ..busy })?;
+        let mut command = vec![write.opcode];
+        command.extend_from_slice(write.values());
+        self.change(&command, busy)
+    }
+}

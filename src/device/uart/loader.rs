@@ -1,0 +1,226 @@
+//! What a linked loader can do, request by request, with retries where asking twice does no harm.
+
+use super::super::contract::{DeviceError, Unwatched};
+use super::link_up::link_up;
+use super::port::Port;
+use super::speed::{self, Met};
+use crate::codec::beken::request::byte_times;
+use crate::codec::beken::{Answer, Reply, Request, status_meaning};
+use crate::link::ResetLine;
+use crate::units::{BLOCK, SECTOR};
+
+/// Tries of a request that changes nothing (§13).
+const TRIES: u32 = 3;
+/// Tries of a sector read (§13).
+const READ_TRIES: u32 = 5;
+
+/// The two dialects (§1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// Download code inside the flash-resident boot loader.
+    Basic,
+    /// Download code in mask ROM.
+    Full,
+}
+
+impl Dialect {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::Full => "full",
+        }
+    }
+
+    /// First address a host may erase or write (§1, §8).
+    pub const fn first_writable(self) -> u32 {
+        match self {
+            Self::Basic => 0x1_1000,
+            Self::Full => 0,
+        }
+    }
+}
+
+/// How a request that changes the flash ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Changed {
+    /// Answered with status 00. No proof of a change (§5).
+    Answered,
+    /// An answer came and cannot be read: the request was carried out in full, one way or the other.
+    Garbled,
+    /// No answer: it may have been carried out, or half of it may still be in the loader's parser.
+    Silence,
+}
+
+/// A linked loader.
+pub(super) struct Loader {
+    pub port: Port,
+    pub reset: Option<Box<dyn ResetLine>>,
+    pub dialect: Dialect,
+    /// Flash size in bytes.
+    pub size: u32,
+    /// The rate to come back to after a reset.
+    pub speed: u32,
+    /// A basic loader's flash is, or may be, locked: the next erase needs a link check in front of it (§7.1).
+    pub locked: bool,
+    /// An erase request may lie half read in a basic loader, and the next byte sent would complete its address with
+    /// anything. Nothing is sent any more until the chip has been reset.
+    pub mute: bool,
+}
+
+impl Loader {
+    pub fn link_check(&mut self) -> Result<(), DeviceError> {
+        self.ask(&Request::LinkCheck, 0).map(|_| ())
+    }
+
+    /// The chip's CRC. On a basic loader it locks the flash.
+    pub fn crc(&mut self, start: u32, len: u32) -> Result<u32, DeviceError> {
+        let request = Request::Crc { start, len };
+        self.locked = true;
+        let reply = self.ask(&request, start)?;
+        match request.accepts(&reply) {
+            Some(Answer::Crc(crc)) => Ok(crc),
+            _ => Err(DeviceError::NoAnswer { request: request.name(), at: start }),
+        }
+    }
+
+    /// Reads one sector. Below the guard a basic loader is asked for the same cells behind the end of the flash, where
+    /// it does not refuse (§8): reads may do that, writes and erases never.
+    pub fn read_sector(
+        &mut self,
+        at: u32,
+        into: &mut [u8; SECTOR as usize],
+        retried: &mut dyn FnMut(String),
+    ) -> Result<(), DeviceError> {
+        let guarded = self.dialect == Dialect::Basic && at < self.dialect.first_writable();
+        let request = Request::Read4k { at: if guarded { at + self.size } else { at } };
+        for attempt in 1..=READ_TRIES {
+            let reply = self.ask_once(&request, at)?;
+            if let Some(Answer::Data(data)) = reply.as_ref().and_then(|reply| request.accepts(reply)) {
+                into.copy_from_slice(data);
+                return Ok(());
+            }
+            retried(format!("read at 0x{at:06X}, attempt {attempt}: no whole answer"));
+            self.find_again(request.name(), at)?;
+        }
+        Err(DeviceError::NoAnswer { request: request.name(), at })
+    }
+
+    /// A status register of the flash; full dialect.
+    pub fn status_register(&mut self, register: u8) -> Result<u8, DeviceError> {
+        let request = Request::ReadStatus { register };
+        let reply = self.ask(&request, 0)?;
+        match request.accepts(&reply) {
+            Some(Answer::StatusRegister(value)) => Ok(value),
+            _ => Err(DeviceError::NoAnswer { request: request.name(), at: 0 }),
+        }
+    }
+
+    /// The JEDEC id of the flash; full dialect.
+    pub fn flash_id(&mut self) -> Result<[u8; 3], DeviceError> {
+        let request = Request::FlashId;
+        let reply = self.ask(&request, 0)?;
+        match request.accepts(&reply) {
+            Some(Answer::FlashId(id)) => Ok(id),
+            _ => Err(DeviceError::NoAnswer { request: request.name(), at: 0 }),
+        }
+    }
+
+    /// Sends a request that changes the flash, once.
+    pub fn change(&mut self, request: &Request<'_>, at: u32) -> Result<Changed, DeviceError> {
+        let reply = self.ask_once(request, at)?;
+        if let Some(instead) = self.port.misdirected() {
+            return Err(DeviceError::Misdirected { request: request.name(), at, instead });
+        }
+        Ok(match reply {
+            Some(_) => Changed::Answered,
+            None if self.port.heard() * 2 >= request.answer_len() => Changed::Garbled,
+            None => Changed::Silence,
+        })
+    }
+
+    /// Measures how fast the chip computes a CRC.
+    pub fn measure_crc_rate(&mut self) -> Result<u32, DeviceError> {
+        let request = Request::Crc { start: 2 * BLOCK, len: BLOCK };
+        let started = self.port.clock().now();
+        self.crc(2 * BLOCK, BLOCK)?;
+        let on_wire = byte_times(request.wire_len() + request.answer_len(), self.port.baud());
+        let took = self.port.clock().now().saturating_sub(started).saturating_sub(on_wire);
+        let rate = u64::from(BLOCK) * 1_000_000 / (took.as_micros() as u64).max(1000);
+        self.port.crc_rate = u32::try_from(rate).unwrap_or(u32::MAX);
+        Ok(self.port.crc_rate)
+    }
+
+    /// Asks until answered, finding the common beat again in between. Only for requests that change nothing.
+    fn ask(&mut self, request: &Request<'_>, at: u32) -> Result<Reply, DeviceError> {
+        for _ in 0..TRIES {
+            if let Some(reply) = self.ask_once(request, at)? {
+                return Ok(reply);
+            }
+            self.find_again(request.name(), at)?;
+        }
+        Err(DeviceError::NoAnswer { request: request.name(), at })
+    }
+
+    /// Finds the common beat again after a request that changes nothing; with a reset if need be and there is a line.
+    fn find_again(&mut self, request: &'static str, at: u32) -> Result<(), DeviceError> {
+        if self.port.resync(false)? {
+            return Ok(());
+        }
+        let lost = DeviceError::NoAnswer { request, at };
+        if self.reset.is_some() { self.link_again().map_err(|_| lost) } else { Err(lost) }
+    }
+
+    /// Resets the chip and comes back to the working rate.
+    pub fn link_again(&mut self) -> Result<(), DeviceError> {
+        self.locked = true;
+        link_up(&mut self.port, self.reset.as_deref_mut(), &mut Unwatched)?;
+        match speed::change(self, self.speed)? {
+            Met::New => Ok(()),
+            Met::Old | Met::Nowhere => Err(DeviceError::NoAnswer { request: "baud rate change", at: 0 }),
+        }
+    }
+
+    /// After a request that changes the flash was answered with something that cannot be read.
+    pub fn resync_after(&mut self, request: &'static str, at: u32) -> Result<(), DeviceError> {
+        self.locked = true;
+        self.find_again(request, at)
+    }
+
+    /// After a request that changes the flash stayed unanswered. On a basic loader the frame may lie half read in the
+    /// parser, where the next byte would complete it: a reset is the clean way out. Without a reset line a torn write
+    /// is filled up with FF, which programs nothing; a torn erase cannot be filled up safely, since its address would
+    /// be completed with anything, the boot loader's included.
+    pub fn recover(&mut self, request: &'static str, at: u32, torn_write: bool) -> Result<(), DeviceError> {
+        self.locked = true;
+        let lost = DeviceError::NoAnswer { request, at };
+        if self.dialect == Dialect::Full {
+            return self.find_again(request, at);
+        }
+        if self.reset.is_some() {
+            return self.link_again().map_err(|_| lost);
+        }
+        if torn_write && self.port.resync(true)? {
+            return Ok(());
+        }
+        self.mute = true;
+        Err(lost)
+    }
+
+    /// One question. A refusal by status byte is an error; silence is not.
+    fn ask_once(&mut self, request: &Request<'_>, at: u32) -> Result<Option<Reply>, DeviceError> {
+        if self.mute {
+            return Err(DeviceError::NoAnswer { request: request.name(), at });
+        }
+        let reply = self.port.ask(request)?;
+        match reply.as_ref().and_then(|reply| request.accepts(reply)) {
+            Some(Answer::Refused(status)) => {
+                Err(DeviceError::Status { request: request.name(), at, status, meaning: status_meaning(status) })
+            }
+            Some(Answer::Unsupported) => {
+                let status = 7;
+                Err(DeviceError::Status { request: request.name(), at, status, meaning: status_meaning(status) })
+            }
+            _ => Ok(reply),
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! What a dump holds, as `inspect` shows it. Field names as in the expected results beside the sample dumps; offsets
+//! under `firmware` are flash addresses, those of `regions` file offsets.
+
+use serde::Serialize;
+
+use super::app::SdkTable;
+use super::bootloader::Partition;
+use super::bytes::{Address, Word, sha256_hex};
+use super::code::CodeKey;
+use super::family::Family;
+use super::finding::Finding;
+use super::firmware::{self, Firmware};
+use super::kind::{self, Kind};
+use super::rbl::{Place, RblHeader};
+use super::region::{self, Region};
+use super::rf;
+use crate::units::Verdict;
+
+/// The whole result.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    /// Version of this document's shape.
+    pub schema: u32,
+    /// File name, for the JSON only; the caller knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Bytes of the file.
+    pub size: u64,
+    /// SHA-256 of the file, in hex.
+    pub sha256: String,
+    /// The kind of file.
+    pub kind: Kind,
+    /// Flash address of file offset 0 in a dump that wraps around, else 0.
+    pub rotation: u32,
+    /// The chip, when the evidence agrees.
+    pub chip: Option<Family>,
+    /// How sure the chip is.
+    pub verdict: Verdict,
+    /// The evidence for the chip.
+    pub chip_evidence: Vec<String>,
+    /// What runs on the chip; `None` when the file holds no code.
+    pub firmware: Option<FirmwareInside>,
+    /// OpenBeken version text.
+    pub openbeken: Option<String>,
+    /// What is where, in file offsets.
+    pub regions: Vec<Region>,
+    /// What is wrong.
+    pub problems: Vec<Finding>,
+}
+
+/// Boot loader, application, key and RF block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FirmwareInside {
+    /// The boot loader.
+    pub bootloader: Option<BootLoaderInside>,
+    /// The application.
+    pub app: Option<AppInside>,
+    /// Name and coefficients of the code key.
+    pub encryption: Option<String>,
+    /// The RF calibration block.
+    pub rf_tlv: Option<RfInside>,
+}
+
+/// A boot loader as `inspect` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BootLoaderInside {
+    /// Version text.
+    pub version_string: Option<String>,
+    /// First word as it stands in flash.
+    pub first_word_raw: Word,
+    /// Code blocks with good CRC.
+    pub crc_blocks_ok: u32,
+    /// Code blocks with bad CRC.
+    pub crc_blocks_bad: u32,
+    /// Erased code blocks.
+    pub crc_blocks_erased: u32,
+    /// Its header.
+    pub rbl: Option<HeaderInside>,
+    /// The partition table.
+    pub partitions: Vec<Partition>,
+}
+
+/// An application as `inspect` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AppInside {
+    /// Flash address.
+    pub offset: Address,
+    /// First word as it stands in flash.
+    pub first_word_raw: Word,
+    /// First word after decryption.
+    pub first_word_decrypted: Word,
+    /// Good code blocks from the start.
+    pub crc_blocks_ok: u32,
+    /// Its header.
+    pub rbl: Option<HeaderInside>,
+    /// The SDK's partition table.
+    pub sdk_partition_table: Option<SdkPlaces>,
+    /// Name of a Tuya application.
+    pub app_name: Option<String>,
+}
+
+/// The addresses of the SDK's partition table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct SdkPlaces {
+    /// Over-the-air area.
+    pub ota: Address,
+    /// RF calibration.
+    pub rf: Address,
+    /// Network parameters.
+    pub net: Address,
+}
+
+impl From<SdkTable> for SdkPlaces {
+    fn from(table: SdkTable) -> Self {
+        Self { ota: table.ota, rf: table.rf, net: table.net }
+    }
+}
+
+/// An RBL header as `inspect` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HeaderInside {
+    /// Flash address.
+    pub offset: Address,
+    /// Partition name.
+    pub name: String,
+    /// Version text.
+    pub version: String,
+    /// Unix time in seconds.
+    pub timestamp: u32,
+    /// Bytes of the content.
+    pub raw_size: u32,
+    /// Bytes of the content as stored.
+    pub package_size: u32,
+    /// CRC-32 of the content as stored.
+    pub payload_crc32: Word,
+}
+
+impl From<&RblHeader> for HeaderInside {
+    fn from(header: &RblHeader) -> Self {
+        Self {
+            offset: header.offset,
+            name: header.name.clone(),
+            version: header.version.clone(),
+            timestamp: header.timestamp,
+            raw_size: header.raw_size,
+            package_size: header.package_size,
+            payload_crc32: header.data_crc32,
+        }
+    }
+}
+
+/// The RF calibration block; the MAC address appears only as its hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RfInside {
+    /// Flash address of the block.
+    pub offset: Address,
+    /// Flash address of the MAC address.
+    pub mac_offset: Option<Address>,
+    /// SHA-256 of the six bytes of the MAC address.
+    pub mac_sha256: Option<String>,
+}
+
+/// Looks through a file. Never fails: what is wrong is in [`Inspection::problems`].
+pub fn inspect(bytes: &[u8]) -> Inspection {
+    let kind = kind::recognise(bytes);
+    let flash = kind::in_flash_order(bytes, kind);
+    let found = firmware::identify_in_order(bytes, &flash);
+    Inspection {
+        schema: 1,
+        file: None,
+        size: bytes.len() as u64,
+        sha256: sha256_hex(bytes),
+        kind,
+        rotation: kind.rotation(),
+        chip: found.family,
+        verdict: found.verdict,
+        chip_evidence: found.votes.iter().map(|vote| vote.evidence.clone()).collect(),
+        firmware: inside(&found, &flash),
+        openbeken: found.openbeken().map(str::to_owned),
+        regions: region::regions(bytes),
+        problems: found.problems,
+    }
+}
+
+fn inside(found: &Firmware, flash: &[u8]) -> Option<FirmwareInside> {
+    let dump = matches!(found.kind, Kind::Dump | Kind::RotatedDump);
+    let rf_tlv = if dump { rf_inside(found.family, flash) } else { None };
+    if found.boot_loader.is_none() && found.app.is_none() && rf_tlv.is_none() {
+        return None;
+    }
+    let bootloader = found.boot_loader.as_ref().map(|boot_loader| BootLoaderInside {
+        version_string: boot_loader.version.clone(),
+        first_word_raw: boot_loader.first_word,
+        crc_blocks_ok: boot_loader.blocks.good,
+        crc_blocks_bad: boot_loader.blocks.bad,
+        crc_blocks_erased: boot_loader.blocks.erased,
+        rbl: match &boot_loader.header {
+            Place::Header(header) => Some(HeaderInside::from(&**header)),
+            Place::Nothing | Place::Damaged => None,
+        },
+        partitions: boot_loader.partitions.clone(),
+    });
+    let app = found.app.as_ref().map(|app| AppInside {
+        offset: app.offset,
+        first_word_raw: app.first_word,
+        first_word_decrypted: app.first_instruction,
+        crc_blocks_ok: app.blocks.good,
+        rbl: found.app_header(flash).map(HeaderInside::from),
+        sdk_partition_table: app.sdk_table.map(SdkPlaces::from),
+        app_name: app.tuya_name.clone(),
+    });
+    Some(FirmwareInside { bootloader, app, encryption: found.key.as_ref().map(CodeKey::name), rf_tlv })
+}
+
+fn rf_inside(family: Option<Family>, flash: &[u8]) -> Option<RfInside> {
+    let families = [family, Some(Family::Bk7231T), Some(Family::Bk7231N)];
+    let block = families
+        .into_iter()
+        .flatten()
+        .find_map(|family| family.rf_block().and_then(|span| rf::find(flash, span.start)))?;
+    Some(RfInside {
+        offset: Address(block.offset),
+        mac_offset: block.mac_offset.map(Address),
+        mac_sha256: block.mac.as_ref().map(rf::mac_hash),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::image::samples;
+
+    #[test]
+    fn every_sample_dump_gives_the_expected_result() {
+        for sample in samples::dumps() {
+            let found = serde_json::to_value(inspect(&sample.bytes)).unwrap();
+            let mut fields = vec!["size", "sha256", "rotation", "firmware"];
+            // Without code the chip shows only in the Tuya store's contents.
+            if sample.expected["firmware"] != Value::Null {
+                fields.extend(["chip", "chip_evidence"]);
+            }
+            for field in fields {
+                assert_eq!(found[field], sample.expected[field], "{}: {field}", sample.name);
+            }
+        }
+    }
+
+    #[test]
+    fn factory_dumps_are_intact() {
+        for sample in samples::dumps() {
+            let found = inspect(&sample.bytes);
+            let expected: &[&str] = match sample.name.as_str() {
+                "led-moon-cct-rotated-t" => &[Finding::ROTATED],
+                "arlec-razer-strip-tuyaos3-n" => &[Finding::NO_HEADER],
+                _ => &[],
+            };
+            let codes: Vec<&str> = found.problems.iter().map(|problem| problem.code).collect();
+            assert_eq!(codes, expected, "{}: {:?}", sample.name, found.problems);
+            let without_code = sample.expected["firmware"] == Value::Null;
+            assert_eq!(found.verdict, if without_code { Verdict::Unsure } else { Verdict::Proven }, "{}", sample.name);
+        }
+    }
+
+    #[test]
+    fn the_mac_address_never_appears() {
+        for sample in samples::dumps() {
+            let kind = kind::recognise(&sample.bytes);
+            let flash = kind::in_flash_order(&sample.bytes, kind);
+            let families = [Family::Bk7231T, Family::Bk7231N];
+            let block = families.iter().find_map(|family| rf::find(&flash, family.rf_block()?.start));
+            let Some(mac) = block.and_then(|block| block.mac) else { continue };
+            let json = serde_json::to_string(&inspect(&sample.bytes)).unwrap().to_lowercase();
+            for separator in ["", ":", "-", " "] {
+                let text: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+                assert!(!json.contains(&text.join(separator)), "{}", sample.name);
+            }
+        }
+    }
+}

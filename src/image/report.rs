@@ -1,0 +1,136 @@
+//! The results of `identify` and `inspect` as people read them.
+
+use super::Finding;
+use super::finding::Severity;
+use super::firmware::Firmware;
+use super::inspect::Inspection;
+use crate::image::Family;
+use crate::units::{Verdict, size_text};
+
+impl Firmware {
+    /// One fact a line.
+    pub fn text(&self) -> String {
+        let mut lines = vec![
+            line("kind", self.kind.name()),
+            line("size", size_text(self.size)),
+            line("chip", chip_text(self.family, self.verdict)),
+        ];
+        lines.extend(self.votes.iter().map(|vote| line("", format!("{} ({})", vote.evidence, vote.family))));
+        if let Some(key) = &self.key {
+            lines.push(line("code key", key.name()));
+        }
+        if let Some(version) = self.boot_loader.as_ref().and_then(|boot_loader| boot_loader.version.as_deref()) {
+            lines.push(line("boot loader", version));
+        }
+        if let Some(app) = &self.app {
+            let tuya = app.tuya_name.as_ref().map(|name| match &app.tuya_version {
+                Some(version) => format!("{name} {version}"),
+                None => name.clone(),
+            });
+            let version = self.openbeken().map(str::to_owned).or_else(|| app.libretiny.clone()).or(tuya);
+            lines.push(line("application", version.as_deref().unwrap_or("without version text")));
+            let (good, all) = (app.blocks.good, app.blocks.good + app.blocks.bad);
+            lines.push(line("", format!("{good} of {all} code blocks with good CRC")));
+        }
+        lines.extend(self.headers.iter().map(|header| {
+            let crc = if header.header_crc_ok { "good" } else { "bad" };
+            line("RBL header", format!("{} {} at {}, CRC {crc}", header.name, header.version, header.offset))
+        }));
+        let goes = self.natural_address.map_or_else(
+            || "not for direct writing, or the chip decides where".to_owned(),
+            |at| format!("flash 0x{at:06X}"),
+        );
+        lines.push(line("goes to", goes));
+        lines.push(line("sha256", &self.sha256));
+        lines.extend(problem_lines(&self.problems));
+        lines.join("\n")
+    }
+}
+
+impl Inspection {
+    /// One fact a line, then the map.
+    pub fn text(&self) -> String {
+        let mut lines = vec![
+            line("kind", self.kind.name()),
+            line("size", size_text(self.size)),
+            line("chip", chip_text(self.chip, self.verdict)),
+        ];
+        lines.extend(self.chip_evidence.iter().map(|evidence| line("", evidence)));
+        if self.rotation != 0 {
+            lines.push(line("rotation", format!("file offset 0 is flash 0x{:06X}", self.rotation)));
+        }
+        if let Some(firmware) = &self.firmware {
+            let boot_loader = firmware.bootloader.as_ref().and_then(|found| found.version_string.as_deref());
+            lines.extend(boot_loader.map(|version| line("boot loader", version)));
+            let app = firmware.app.as_ref().and_then(|found| found.app_name.as_deref());
+            lines.extend(self.openbeken.as_deref().or(app).map(|name| line("application", name)));
+            lines.extend(firmware.encryption.as_deref().map(|key| line("code key", key)));
+            let mac = firmware.rf_tlv.as_ref().and_then(|rf| rf.mac_sha256.as_deref());
+            lines.extend(mac.map(|hash| line("MAC sha256", hash)));
+        }
+        lines.push(line("sha256", &self.sha256));
+        lines.extend(self.regions.iter().map(|region| {
+            let (start, end) = (region.span.start, region.span.end());
+            let (size, name) = (size_text(region.span.len.into()), &region.name);
+            line("region", format!("0x{start:06X} to 0x{end:06X}  {size:>10}  {name}"))
+        }));
+        lines.extend(problem_lines(&self.problems));
+        lines.join("\n")
+    }
+}
+
+fn line(name: &str, value: impl AsRef<str>) -> String {
+    format!("{name:<12} {}", value.as_ref())
+}
+
+fn chip_text(chip: Option<Family>, verdict: Verdict) -> String {
+    format!("{} ({verdict})", chip.map_or("unknown", Family::name))
+}
+
+fn problem_lines(problems: &[Finding]) -> impl Iterator<Item = String> {
+    problems.iter().map(|problem| {
+        let severity = match problem.severity {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        line(severity, format!("{} {}", problem.code, problem.what))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::image::{firmware, inspect, samples};
+
+    #[test]
+    fn a_firmware_image_is_described_line_by_line() {
+        let Some(sample) = samples::firmware_named("OpenBK7231T_QIO") else { return };
+        let text = firmware::identify(&sample.bytes).text();
+        for expected in [
+            "kind         QIO\n",
+            "chip         BK7231T (proven)\n",
+            "boot loader  BK7231S_1.0.5\n",
+            "application  OpenBK7231T_1.18.300\n",
+            "24828 of 24828 code blocks",
+            "goes to      flash 0x000000\n",
+        ] {
+            assert!(text.contains(expected), "{expected:?} is missing in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_dump_is_described_with_its_map() {
+        let Some(sample) = samples::dump("led-moon-cct-rotated-t") else { return };
+        let text = inspect::inspect(&sample.bytes).text();
+        for expected in ["rotation     file offset 0 is flash 0x011000", "68 KiB  boot loader", "warning      E711"] {
+            assert!(text.contains(expected), "{expected:?} is missing in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn no_sample_puts_anything_but_plain_text_on_the_terminal() {
+        for sample in samples::all() {
+            let text = firmware::identify(&sample.bytes).text() + &inspect::inspect(&sample.bytes).text();
+            assert!(text.chars().all(|letter| letter == '\n' || (' '..='~').contains(&letter)), "{}", sample.name);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! How long a plan will take: bus times plus the part's usual erase and program times. Shown as an estimate only.
+
+use std::time::Duration;
+
+use super::plan::{Action, Plan, Situation};
+use crate::chip::{Typical, part_named};
+use crate::link::WireKind;
+use crate::units::{PAGE, SECTOR};
+
+/// Speed at which a chip computes a CRC, bytes per second; what the public tools assume (uart-protocol.md §9).
+const CRC_SPEED: f64 = 400_000.0;
+/// Overhead of one SPI message in seconds (spi-flash.md §11).
+const SPI_MESSAGE: f64 = 100e-6;
+
+/// The estimated time of a write: survey, erase, program, reading back, and the final comparison of the whole chip.
+pub(super) fn write_time(plan: &Plan, situation: &Situation<'_>) -> Duration {
+    let part = situation.identity.flash.part.as_deref().and_then(part_named);
+    let typical = part.map_or_else(Typical::of_any_part, |part| part.typical());
+    let (blocks, sectors) = plan.erase_commands();
+    let erase =
+        f64::from(blocks) * typical.block_erase.as_secs_f64() + f64::from(sectors) * typical.sector_erase.as_secs_f64();
+
+    let speed = f64::from(situation.identity.speed.max(1));
+    let chip = f64::from(plan.chip_size);
+    let written = f64::from(plan.count(Action::programs) * SECTOR);
+    let changed = f64::from(plan.count(|action| action != Action::Keep) * SECTOR);
+    let pages = written / f64::from(PAGE);
+    let work = match situation.identity.wire {
+        WireKind::Spi => {
+            let second = speed / 8.0;
+            let program = pages * (typical.page_program.as_secs_f64() + 3.0 * SPI_MESSAGE) + written / second;
+            // The survey reads at full clock; what is read back, and the final comparison, at half of it.
+            program + chip / second + (changed + chip) * 2.0 / second
+        }
+        WireKind::Uart => {
+            let second = speed / 10.0;
+            let survey = if situation.abilities.prefer_crc { chip / CRC_SPEED } else { chip / second };
+            written * 1.005 / second + survey + (changed + chip) / CRC_SPEED
+        }
+    };
+    Duration::from_secs_f64(erase + work)
+}

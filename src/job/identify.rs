@@ -1,0 +1,191 @@
+//! Who the chip is: what the link tells and what the flash content tells, as evidence with a verdict. Never a menu
+//! choice (product.md rule 10).
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::plan::hex;
+use super::report::{JobError, Phase, Reporter};
+use crate::device::{Abilities, DeviceError, Facts, ReadFlash};
+use crate::image::family::Family;
+use crate::image::firmware::{self, Firmware};
+use crate::image::{rf, votes};
+use crate::link::{LinkInfo, WireKind};
+use crate::units::{SECTOR, Span, Verdict, hex_text};
+
+/// Boot loader and the first sectors of the application: version text, partition table, code key (formats.md §1).
+const START: Span = Span::new(0, 0x12000);
+/// Boot loader and application, read whole where that is cheap: tells the firmware's version too.
+const CODE: Span = Span::new(0, 0x12A000);
+
+/// A connected chip.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Identity {
+    /// The chip; `None` while nothing points to one.
+    pub chip: Option<Family>,
+    /// How sure that is.
+    pub verdict: Verdict,
+    /// What speaks for it, one measurement a line.
+    pub evidence: Vec<String>,
+    /// The flash.
+    pub flash: FlashIdentity,
+    /// The wire.
+    pub wire: WireKind,
+    /// The link's name.
+    pub link: String,
+    /// True for the embedded module: says nothing about silicon.
+    pub simulated: bool,
+    /// Bit clock in Hz or rate in baud.
+    pub speed: u32,
+    /// `basic` or `full` boot loader; `None` over SPI.
+    pub dialect: Option<&'static str>,
+    /// The boot loader's version text.
+    pub boot_version: Option<String>,
+    /// The firmware inside, as far as its content tells.
+    pub firmware: Option<String>,
+    /// Name of the key that the code on the chip decrypts with.
+    pub code_key: Option<String>,
+    /// SHA-256 of the MAC in the RF block; the MAC itself is never kept.
+    pub mac_hash: Option<String>,
+    /// Tells this very chip from any other of its kind.
+    pub chip_key: String,
+    /// Where RF calibration and MAC lie: found there, or where this chip keeps them.
+    pub rf_block: Option<Span>,
+    /// What the link can do.
+    pub abilities: Abilities,
+}
+
+/// The flash of a chip.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FlashIdentity {
+    /// `EB 60 15`; basic boot loaders do not show it.
+    pub jedec: Option<String>,
+    /// The part's name in the table.
+    pub part: Option<String>,
+    /// Its vendor.
+    pub vendor: Option<String>,
+    /// Size in bytes.
+    pub size: u32,
+    /// Independent sources of the size.
+    pub size_sources: Vec<String>,
+}
+
+impl Identity {
+    /// Puts together what the link told and what the flash holds. `flash` is the whole chip; areas that were not
+    /// read are FF.
+    pub fn from_flash(facts: &Facts, abilities: Abilities, link: &LinkInfo, flash: &[u8]) -> Self {
+        let mut all = votes::flash_votes(flash);
+        all.extend(link_votes(facts));
+        let (chip, verdict) = votes::decide(&all);
+        let mut evidence: Vec<String> = all.into_iter().map(|vote| vote.evidence).collect();
+        evidence.extend(facts.evidence.iter().cloned());
+
+        let content = firmware::identify(flash);
+        let places = [Family::Bk7231T, Family::Bk7231N].into_iter().filter_map(Family::rf_block);
+        let found = places.into_iter().find_map(|place| Some((place, rf::find(flash, place.start)?)));
+        let mac = found.as_ref().and_then(|(_, block)| block.mac);
+        Self {
+            chip,
+            verdict,
+            evidence,
+            flash: FlashIdentity {
+                jedec: facts.jedec.map(|id| hex_text(&id)),
+                part: facts.part.map(|part| part.name.clone()),
+                vendor: facts.part.map(|part| part.vendor.clone()),
+                size: facts.size,
+                size_sources: facts.size_sources.clone(),
+            },
+            wire: facts.wire,
+            link: link.name.clone(),
+            simulated: link.simulated,
+            speed: facts.speed,
+            dialect: facts.dialect,
+            boot_version: facts.boot_version.clone().or_else(|| content.boot_loader.as_ref()?.version.clone()),
+            firmware: firmware_text(&content),
+            code_key: content.key.map(|key| key.name()),
+            mac_hash: mac.as_ref().map(rf::mac_hash),
+            chip_key: chip_key(mac.as_ref(), facts, flash),
+            rf_block: found.map(|(place, _)| place).or_else(|| chip.and_then(Family::rf_block)),
+            abilities,
+        }
+    }
+
+    /// Chip name and verdict for headers: `BK7231T proven`, `unknown`.
+    pub fn chip_text(&self) -> String {
+        self.chip.map_or_else(|| "unknown".to_owned(), |chip| format!("{} {}", chip.name(), self.verdict))
+    }
+}
+
+/// What runs on the chip, as far as its content tells: OpenBeken and LibreTiny by their version texts, else the name
+/// of the factory application.
+fn firmware_text(content: &Firmware) -> Option<String> {
+    let app = content.app.as_ref()?;
+    let open = content.openbeken().map(str::to_owned).or_else(|| app.libretiny.clone());
+    let tuya = || {
+        let name = app.tuya_name.as_ref()?;
+        Some(format!("Tuya {name} {}", app.tuya_version.as_deref().unwrap_or_default()).trim_end().to_owned())
+    };
+    open.or_else(tuya)
+}
+
+/// The MAC is what two chips never share. A chip without one is told by its boot loader and its flash.
+fn chip_key(mac: Option<&[u8; 6]>, facts: &Facts, flash: &[u8]) -> String {
+    match mac {
+        Some(mac) => format!("mac-{}", rf::mac_hash(mac).get(..16).unwrap_or_default()),
+        None => {
+            let mut hasher = Sha256::new();
+            hasher.update(DeviceError::id_text(facts.jedec));
+            hasher.update(flash.get(..SECTOR as usize).unwrap_or_default());
+            format!("nomac-{}", hex(&hasher.finalize()).get(..16).unwrap_or_default())
+        }
+    }
+}
+
+fn link_votes(facts: &Facts) -> Vec<votes::Vote> {
+    let mut found = Vec::new();
+    if let Some(id) = facts.chip_id {
+        // BK7231N and M share it (uart-protocol.md §1); the code key tells them apart.
+        let family = if id == 0x0007_231C { Family::Bk7231N } else { Family::Other };
+        found.push(votes::Vote { family, evidence: format!("chip id register 0x{id:05X}") });
+    }
+    if let Some(version) = &facts.boot_version {
+        let family = if version.starts_with("BK7231S") {
+            Family::Bk7231T
+        } else if version.starts_with("BK7231N") {
+            Family::Bk7231N
+        } else {
+            Family::Other
+        };
+        found.push(votes::Vote { family, evidence: format!("boot loader answers with version {version}") });
+    }
+    found
+}
+
+/// Reads what identification needs and decides who the chip is.
+///
+/// # Errors
+/// [`JobError::Device`].
+pub fn identify(device: &mut dyn ReadFlash, link: &LinkInfo, run: &mut dyn Reporter) -> Result<Identity, JobError> {
+    let size = device.facts().size;
+    let code = if device.abilities().prefer_crc { START } else { CODE };
+    let places = [Family::Bk7231T, Family::Bk7231N].into_iter().filter_map(Family::rf_block);
+    let chip = Span::new(0, size);
+    let spans: Vec<Span> = std::iter::once(code)
+        .chain(places)
+        .map(|span| span.intersection(chip))
+        .filter(|span| !span.is_empty())
+        .collect();
+    run.phase(Phase::Identify, spans.iter().map(|span| u64::from(span.len)).sum());
+
+    let mut flash = vec![0xFF; size as usize];
+    for span in spans {
+        if let Some(place) = flash.get_mut(span.start as usize..span.end() as usize) {
+            device.read(span.start, place, run)?;
+        }
+    }
+    let identity = Identity::from_flash(device.facts(), device.abilities(), link, &flash);
+    run.identity(Arc::new(identity.clone()));
+    Ok(identity)
+}

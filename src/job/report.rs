@@ -1,0 +1,215 @@
+//! What a job tells its runner, and what it can fail with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::identify::Identity;
+use super::plan::Plan;
+use super::policy::Refusal;
+use super::protect::Protection;
+use super::spec::SectorState;
+use crate::device::{DeviceError, Watch};
+use crate::link::LinkError;
+use crate::problem::{Class, Explain, Problem};
+use crate::units::Span;
+
+/// The phases of a job, in the order a write passes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Opening the link and finding the chip.
+    Opening,
+    /// Finding out who the chip is.
+    Identify,
+    /// Reading.
+    Read,
+    /// Reading again, independently.
+    SecondPass,
+    /// Looking at what stands on the chip now.
+    Survey,
+    /// Lifting the protection.
+    Unlock,
+    /// Erasing, programming and reading back, sector by sector.
+    Write,
+    /// Comparing the whole chip, kept sectors too.
+    Verify,
+    /// Putting the protection back.
+    Lock,
+}
+
+impl Phase {
+    /// The word on the screen and in JSON.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Opening => "open",
+            Self::Identify => "identify",
+            Self::Read => "read",
+            Self::SecondPass => "second pass",
+            Self::Survey => "survey",
+            Self::Unlock => "unlock",
+            Self::Write => "write",
+            Self::Verify => "verify",
+            Self::Lock => "lock",
+        }
+    }
+}
+
+/// Where a job reports to: the session's actor, or a test.
+pub trait Reporter: Watch {
+    /// A phase of `total` bytes begins; 0 when nobody knows.
+    fn phase(&mut self, phase: Phase, total: u64);
+    /// Sectors changed their state.
+    fn sectors(&mut self, span: Span, state: SectorState);
+    /// The plan about to be carried out.
+    fn planned(&mut self, plan: Arc<Plan>);
+    /// The chip was identified.
+    fn identity(&mut self, identity: Arc<Identity>);
+    /// The protection was read.
+    fn protection(&mut self, protection: Arc<Protection>);
+    /// How often something had to be done again in this job so far.
+    fn retries(&self) -> u32;
+    /// Time on the link's clock.
+    fn now(&self) -> Duration;
+}
+
+/// What a job can fail with.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The device failed, or the job was cancelled.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A rule forbids it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// No link is open.
+    #[error("{job}: no link is open")]
+    NotConnected {
+        /// What was asked.
+        job: &'static str,
+    },
+    /// The protection cannot be changed.
+    #[error("the protection was not changed: {why}")]
+    ProtectionRefused {
+        /// Why.
+        why: String,
+    },
+    /// The plan made right before the first erase is not the one agreed to.
+    #[error("the plan changed since it was agreed to: {agreed} then, {now} now")]
+    PlanChanged {
+        /// The last characters of the hash agreed to.
+        agreed: String,
+        /// Those of the plan made now.
+        now: String,
+    },
+    /// Written sectors do not read back as they should.
+    #[error("{count} of the written sectors are wrong, the first at 0x{at:06X} (expected {expected}, read {read})")]
+    VerifyFailed {
+        /// How many.
+        count: usize,
+        /// First offset that differs.
+        at: u32,
+        /// Bytes expected there.
+        expected: String,
+        /// Bytes read there.
+        read: String,
+        /// The likely cause, from evidence.
+        cause: String,
+        /// The next thing to do.
+        remedy: String,
+    },
+    /// Sectors outside the plan changed.
+    #[error("{count} sectors that should have been kept changed, the first at 0x{at:06X}")]
+    KeptChanged {
+        /// How many.
+        count: usize,
+        /// The first one.
+        at: u32,
+    },
+    /// The flash does not hold what was expected (the verify job).
+    #[error("{count} of {of} sectors differ, the first at 0x{at:06X}")]
+    Differs {
+        /// How many sectors.
+        count: usize,
+        /// Of how many.
+        of: usize,
+        /// The first one.
+        at: u32,
+    },
+    /// A range outside the chip.
+    #[error("{span} is not inside the chip, which ends at 0x{size:06X}")]
+    OutsideChip {
+        /// The range.
+        span: Span,
+        /// The chip's size.
+        size: u32,
+    },
+}
+
+impl From<LinkError> for JobError {
+    fn from(error: LinkError) -> Self {
+        Self::Device(DeviceError::Link(error))
+    }
+}
+
+impl From<crate::device::Cancelled> for JobError {
+    fn from(cancelled: crate::device::Cancelled) -> Self {
+        Self::Device(cancelled.into())
+    }
+}
+
+impl Explain for JobError {
+    fn explain(&self) -> Problem {
+        let what = self.to_string();
+        match self {
+            Self::Device(inner) => inner.explain(),
+            Self::Refused(inner) => inner.explain(),
+            Self::NotConnected { .. } => Problem::new(
+                Class::NoDevice,
+                "E502",
+                what,
+                "nothing is connected yet",
+                "connect first: choose a link on the Connect tab, or give --link",
+            ),
+            Self::ProtectionRefused { .. } => Problem::new(
+                Class::Refused,
+                "E503",
+                what,
+                "the part, its lock bits or the link do not allow it",
+                "over a basic boot loader use SPI; with lock bits set, power-cycle the module and try again",
+            ),
+            Self::PlanChanged { .. } => Problem::new(
+                Class::Refused,
+                "E504",
+                what,
+                "the content or the protection of the chip changed in between, or another chip is connected",
+                "look at the new plan and agree to it",
+            ),
+            Self::VerifyFailed { cause, remedy, .. } => {
+                Problem::new(Class::Verification, "E510", what, cause.clone(), remedy.clone())
+            }
+            Self::KeptChanged { .. } => Problem::new(
+                Class::Verification,
+                "E511",
+                what,
+                "the chip took a command for another address: a disturbed line or an address wrap",
+                "lower the speed, check the wires, then write the backup's sectors back",
+            ),
+            Self::Differs { .. } => Problem::new(
+                Class::Verification,
+                "E512",
+                what,
+                "the flash holds something else there",
+                "check that the file and the address are the right ones",
+            ),
+            Self::OutsideChip { .. } => Problem::new(
+                Class::Usage,
+                "E513",
+                what,
+                "the range reaches past the end of the chip",
+                "give a range inside the chip",
+            ),
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! What a user can ask for, and what comes back. Everything a job needs is decided before it starts; no job asks a
+//! question in its middle.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::identify::Identity;
+use super::plan::Plan;
+use super::protect::Protection;
+use crate::codec::nor::StatusBytes;
+use crate::image::plausible::Rule;
+use crate::link::{LinkError, LinkSpec};
+use crate::units::{Span, Verdict};
+
+/// One job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JobSpec {
+    /// Opens a link, finds the chip, identifies it and reads its protection.
+    Connect(ConnectSpec),
+    /// Lets the chip go and closes the link.
+    Disconnect,
+    /// Identifies the chip anew.
+    Identify,
+    /// Reads the status registers and decodes them.
+    Protection,
+    /// Reads the whole chip in two independent passes.
+    Backup,
+    /// Reads a range once and compares it once: an extract.
+    Read(Span),
+    /// Surveys the chip and makes the plan of a write; changes nothing.
+    Plan(WriteSpec),
+    /// Carries out the plan with this hash, after identifying the chip and planning again.
+    Write {
+        /// What to write.
+        spec: WriteSpec,
+        /// The hash of the plan that was shown and agreed to.
+        agreed: String,
+    },
+    /// Compares the flash from `at` with `expected`.
+    Verify {
+        /// Flash offset of the first byte.
+        at: u32,
+        /// What should stand there.
+        expected: Arc<[u8]>,
+    },
+    /// Changes the protected range.
+    SetProtection(ProtectGoal),
+    /// Lets the firmware start; the link is closed.
+    Reboot,
+}
+
+impl JobSpec {
+    /// The job's name for people: in the log, in refusals and above the gauge.
+    pub fn title(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "connect",
+            Self::Disconnect => "disconnect",
+            Self::Identify => "identify",
+            Self::Protection => "read protection",
+            Self::Backup => "back up",
+            Self::Read(_) => "read",
+            Self::Plan(_) => "plan",
+            Self::Write { spec, .. } if spec.change == Change::Erase => "erase",
+            Self::Write { .. } => "write",
+            Self::Verify { .. } => "verify",
+            Self::SetProtection(ProtectGoal::Off) => "unlock",
+            Self::SetProtection(ProtectGoal::On) => "lock",
+            Self::SetProtection(ProtectGoal::Restore(_)) => "restore protection",
+            Self::Reboot => "reboot",
+        }
+    }
+
+    /// Whether the job can change the chip. Leaving the program during such a job asks first.
+    pub fn changes_chip(&self) -> bool {
+        matches!(self, Self::Write { .. } | Self::SetProtection(_))
+    }
+}
+
+/// Where to connect to, and how fast.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectSpec {
+    /// The link.
+    pub link: LinkSpec,
+    /// Bit clock in Hz (SPI) or rate in baud (UART); `None` takes the wire's usual speed.
+    pub speed: Option<u32>,
+    /// Bit clock of the first SPI entry attempt in Hz.
+    pub entry_clock: Option<u32>,
+}
+
+/// What a link takes where neither the link nor the command line says anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usual {
+    /// Bit clock for reading and writing, in Hz.
+    pub spi_clock: u32,
+    /// Bit clock of the first SPI entry attempt, in Hz.
+    pub spi_entry_clock: u32,
+    /// UART rate in baud.
+    pub uart_baud: u32,
+    /// GPIO (BCM number) that CEN is wired to.
+    pub cen: u8,
+}
+
+impl ConnectSpec {
+    /// The job's wish for a link text: `speed` before the link's own key before what is usual.
+    ///
+    /// # Errors
+    /// [`LinkError::BadLink`] when the text is no link, or its speed no number.
+    pub fn new(text: &str, speed: Option<u32>, usual: &Usual) -> Result<Self, LinkError> {
+        let mut link = LinkSpec::parse(text)?;
+        if link.scheme == "spi" && link.get("cen").is_none() {
+            link.query.push(("cen".to_owned(), usual.cen.to_string()));
+        }
+        let spi = link.scheme == "spi" || (link.scheme == "sim" && link.get("wire") != Some("uart"));
+        let key = if spi { "clock" } else { "baud" };
+        let own = match link.get(key).map(str::parse) {
+            None => None,
+            Some(Ok(speed)) => Some(speed),
+            Some(Err(_)) => return Err(link.bad(format!("{key} is no whole number"))),
+        };
+        // A simulated module shows its favourite wire, which may not be the one guessed here: the device knows.
+        let fallback = match link.scheme.as_str() {
+            "spi" => Some(usual.spi_clock),
+            "uart" => Some(usual.uart_baud),
+            _ => None,
+        };
+        Ok(Self { link, speed: speed.or(own).or(fallback), entry_clock: spi.then_some(usual.spi_entry_clock) })
+    }
+}
+
+/// What a write changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// Puts the image there.
+    Image,
+    /// Leaves the range erased. Must be whole sectors.
+    Erase,
+}
+
+/// A write before it is planned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WriteSpec {
+    /// What is changed.
+    pub change: Change,
+    /// What people call the image: the file's name, or `erase`.
+    pub name: String,
+    /// Flash offset of the first byte. `None` lets the content of the image decide.
+    pub at: Option<u32>,
+    /// The bytes that shall stand there afterwards; FF bytes for an erase.
+    pub image: Arc<[u8]>,
+    /// The proven backup of this very chip, or the phrase typed instead of one.
+    pub backup: BackupProof,
+    /// Put the protection found before back at the end, also after a failure.
+    pub protect_after: bool,
+}
+
+/// What stands behind a write (product.md rule 2).
+#[derive(Clone, Debug, PartialEq)]
+pub enum BackupProof {
+    /// No backup: a write is refused.
+    None,
+    /// A proven backup, read from disk and checked against its manifest.
+    Proven(Arc<ProvenBackup>),
+    /// The typed phrase; recorded in the report.
+    Bypassed(String),
+}
+
+/// The phrase that has to be typed to write without a proven backup.
+pub const BYPASS_PHRASE: &str = "I can lose this firmware";
+
+/// A proven backup as a write uses it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProvenBackup {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// SHA-256 of the content, lower-case hex.
+    pub sha256: String,
+    /// The chip it was read from ([`Identity::chip_key`]).
+    pub chip_key: String,
+    /// The whole chip.
+    pub bytes: Arc<[u8]>,
+}
+
+/// What the protection shall be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProtectGoal {
+    /// Nothing protected.
+    Off,
+    /// As the factory firmware sets it at each start.
+    On,
+    /// What these registers, read earlier, protected.
+    Restore(StatusBytes),
+}
+
+/// What a finished job hands back.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The link is open and the chip identified.
+    Connected(Arc<Identity>),
+    /// The link is closed.
+    Disconnected,
+    /// The chip was identified anew.
+    Identified(Arc<Identity>),
+    /// The protection was read.
+    Protection(Arc<Protection>),
+    /// The whole chip was read.
+    Backup(Arc<BackupRead>),
+    /// A range was read.
+    Extract(Arc<Extract>),
+    /// The plan of a write.
+    Planned(Arc<Plan>),
+    /// A write was carried out and proven.
+    Written(Arc<WriteReport>),
+    /// The flash holds what was expected.
+    Verified(Span),
+    /// The protection was changed.
+    ProtectionSet {
+        /// Before.
+        before: Arc<Protection>,
+        /// Afterwards, as read back.
+        after: Arc<Protection>,
+    },
+    /// The firmware was started.
+    Rebooted,
+}
+
+/// The whole chip as read, with all that a manifest needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackupRead {
+    /// The content.
+    pub bytes: Arc<[u8]>,
+    /// The chip it came from.
+    pub identity: Arc<Identity>,
+    /// The status registers at that time.
+    pub status: Option<StatusBytes>,
+    /// Speed of the first and of the second pass; the second is 0 where the chip's own CRC was the second pass.
+    pub speeds: (u32, u32),
+    /// Sectors that had to be read again.
+    pub retries: u32,
+    /// Sectors that never settled. A backup with any of them is not proven.
+    pub unstable: Vec<u32>,
+    /// Whether the content is plausible, rule by rule.
+    pub rules: Vec<Rule>,
+    /// Time taken on the link's clock.
+    pub took: Duration,
+}
+
+impl BackupRead {
+    /// Whether two independent passes agree everywhere and the content is that of a real chip.
+    pub fn proven(&self) -> bool {
+        self.unstable.is_empty() && self.rules.iter().all(|rule| rule.verdict >= Verdict::Likely)
+    }
+}
+
+/// A part of the flash as read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extract {
+    /// Where.
+    pub span: Span,
+    /// What.
+    pub bytes: Arc<[u8]>,
+}
+
+/// How a write ended. "Written", "verified" and "boots" are three different claims (product.md rule 7).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WriteReport {
+    /// The plan carried out.
+    pub plan: Arc<Plan>,
+    /// Sectors erased, programmed and kept.
+    pub sectors: SectorCounts,
+    /// Every written sector was read back and is right.
+    pub verified: bool,
+    /// Every other sector of the chip was compared with what stood there before.
+    pub kept_proven: bool,
+    /// SHA-256 of the whole chip afterwards, lower-case hex.
+    pub sha256: String,
+    /// What had to be done again.
+    pub retries: u32,
+    /// What became of the protection, in words.
+    pub protection: String,
+    /// Time taken on the link's clock.
+    #[serde(serialize_with = "seconds")]
+    pub took: Duration,
+    /// What stood behind the write: the backup's path, or the typed phrase.
+    pub backup: String,
+    /// What was not checked, in words.
+    pub not_checked: Vec<String>,
+}
+
+/// Counts of sectors by what happened to them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SectorCounts {
+    /// Erased, alone or as part of a block.
+    pub erased: u32,
+    /// Programmed.
+    pub programmed: u32,
+    /// Left as they were.
+    pub kept: u32,
+}
+
+/// What one sector of the chip holds while a write runs, or where it stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SectorState {
+    /// Not part of the plan, or already right.
+    Kept,
+    /// Will be changed; still holds the old content.
+    Waiting,
+    /// Erased and not programmed yet.
+    Erased,
+    /// Programmed and not verified yet.
+    Written,
+    /// Read back and right.
+    Verified,
+    /// Holds something that is neither old nor new.
+    Unknown,
+}
+
+impl SectorState {
+    /// The word for lists and JSON.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Waiting => "old",
+            Self::Erased => "erased",
+            Self::Written => "written",
+            Self::Verified => "verified",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+fn seconds<S: serde::Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64((time.as_secs_f64() * 1000.0).round() / 1000.0)
+}

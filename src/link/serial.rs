@@ -1,0 +1,198 @@
+//! `uart:` links: a serial port of this computer, through the `serialport` crate.
+
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use serialport::{ClearBuffer, SerialPort};
+
+use super::clock::SystemClock;
+use super::contract::{Endpoint, Link, LinkError, LinkInfo, ResetLine, SerialLink, Wire, WireKind};
+use super::spec::LinkSpec;
+use crate::problem::Explain;
+
+/// Rate of every boot loader at link time (uart-protocol.md §2).
+const LINK_BAUD: u32 = 115_200;
+/// Bytes handed to the port at once. The crate's own timeout guards only the wait before a write, so one large write
+/// to a port that nobody drains would block for ever.
+const CHUNK: usize = 64;
+/// How long a port may take no byte before it counts as stalled.
+const STALL: Duration = Duration::from_secs(2);
+
+struct Port {
+    name: String,
+    port: Box<dyn SerialPort>,
+    baud: u32,
+}
+
+/// Opens `uart:/dev/ttyUSB0?reset=dtr|rts|hand|gpio:22`. The key `baud` is for the attach step.
+pub(super) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
+    spec.only_keys(&["baud", "reset"])?;
+    let name = spec.target.clone();
+    if name.is_empty() {
+        return Err(spec.bad("there is no port behind uart:, such as /dev/ttyUSB0"));
+    }
+    let port = serialport::new(&name, LINK_BAUD)
+        .timeout(Duration::from_millis(1))
+        .open()
+        .map_err(|error| open_error(&name, &error))?;
+    let reset = reset_line(spec, &name, port.as_ref())?;
+    let how = reset.as_ref().map_or_else(|| "reset by hand".to_owned(), |line| line.describe());
+    Ok(Link {
+        wire: Wire::Serial(Box::new(Port { name: name.clone(), port, baud: LINK_BAUD })),
+        reset,
+        clock: Rc::new(SystemClock::new()),
+        info: LinkInfo { name: spec.name(), wire: WireKind::Uart, detail: format!("{name}, {how}"), simulated: false },
+    })
+}
+
+fn open_error(name: &str, error: &serialport::Error) -> LinkError {
+    use serialport::ErrorKind as Serial;
+    let why = error.description.clone();
+    let name = name.to_owned();
+    match error.kind() {
+        Serial::Io(ErrorKind::NotFound) => LinkError::NotFound {
+            name,
+            remedy: "plug the adapter in; `bkbench links` lists the ports that are here".to_owned(),
+        },
+        Serial::Io(ErrorKind::PermissionDenied) => LinkError::Denied { name, group: "dialout" },
+        // The crate reports a port held by somebody else as a missing device.
+        Serial::NoDevice if Path::new(&name).exists() => LinkError::Busy { name },
+        Serial::NoDevice => LinkError::NotFound {
+            name,
+            remedy: "plug the adapter in; `bkbench links` lists the ports that are here".to_owned(),
+        },
+        _ => LinkError::Io { name, why },
+    }
+}
+
+impl Port {
+    fn gone(&self, error: impl std::fmt::Display) -> LinkError {
+        LinkError::Gone { name: self.name.clone(), why: error.to_string() }
+    }
+}
+
+impl SerialLink for Port {
+    fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        for chunk in bytes.chunks(CHUNK) {
+            let mut rest = chunk;
+            let began = Instant::now();
+            while !rest.is_empty() {
+                match self.port.write(rest) {
+                    Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+                    Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) => {
+                        if began.elapsed() > STALL {
+                            return Err(LinkError::Stalled { name: self.name.clone(), waited: STALL });
+                        }
+                    }
+                    Err(error) => return Err(self.gone(error)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, into: &mut [u8], wait: Duration) -> Result<usize, LinkError> {
+        // The crate rounds its timeout down to whole milliseconds; zero would spin.
+        self.port.set_timeout(wait.max(Duration::from_millis(1))).map_err(|error| self.gone(error))?;
+        match self.port.read(into) {
+            // A serial port never ends; the end of a file is an adapter that was pulled.
+            Ok(0) => Err(self.gone("the port closed")),
+            Ok(count) => Ok(count),
+            Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) => Ok(0),
+            Err(error) => Err(self.gone(error)),
+        }
+    }
+
+    fn set_baud(&mut self, baud: u32) -> Result<(), LinkError> {
+        // Bytes on their way leave at the old rate: wait for the time they need on the wire.
+        std::thread::sleep(Duration::from_secs_f64(
+            self.port.bytes_to_write().unwrap_or(0) as f64 * 10.0 / f64::from(self.baud),
+        ));
+        self.port.set_baud_rate(baud).map_err(|error| LinkError::Unsupported {
+            name: self.name.clone(),
+            what: format!("{baud} baud ({})", error.description),
+        })?;
+        self.baud = baud;
+        Ok(())
+    }
+
+    fn baud(&self) -> u32 {
+        self.baud
+    }
+
+    fn discard_input(&mut self) -> Result<(), LinkError> {
+        self.port.clear(ClearBuffer::Input).map_err(|error| self.gone(error))
+    }
+}
+
+/// CEN wired to DTR or RTS: asserted means low at TTL level.
+struct ModemLine {
+    port: Box<dyn SerialPort>,
+    dtr: bool,
+    name: String,
+}
+
+impl ResetLine for ModemLine {
+    fn hold(&mut self, reset: bool) -> Result<(), LinkError> {
+        let done =
+            if self.dtr { self.port.write_data_terminal_ready(reset) } else { self.port.write_request_to_send(reset) };
+        done.map_err(|error| LinkError::Unsupported {
+            name: self.name.clone(),
+            what: format!("modem lines ({})", error.description),
+        })
+    }
+
+    fn describe(&self) -> String {
+        format!("{} of {} → CEN", if self.dtr { "DTR" } else { "RTS" }, self.name)
+    }
+}
+
+impl Drop for ModemLine {
+    fn drop(&mut self) {
+        // A port that is gone holds nothing any more.
+        let _ = self.hold(false);
+    }
+}
+
+fn reset_line(spec: &LinkSpec, name: &str, port: &dyn SerialPort) -> Result<Option<Box<dyn ResetLine>>, LinkError> {
+    let modem = |dtr| -> Result<Option<Box<dyn ResetLine>>, LinkError> {
+        let port = port.try_clone().map_err(|error| LinkError::Io { name: name.to_owned(), why: error.description })?;
+        Ok(Some(Box::new(ModemLine { port, dtr, name: name.to_owned() })))
+    };
+    match spec.get("reset") {
+        None | Some("hand") => Ok(None),
+        Some("dtr") => modem(true),
+        Some("rts") => modem(false),
+        Some(other) => match other.strip_prefix("gpio:").map(str::parse) {
+            Some(Ok(gpio)) => super::gpio::reset_line(gpio).map(Some),
+            _ => Err(spec.bad(format!("reset={other:?} is none of gpio:NUMBER, dtr, rts, hand"))),
+        },
+    }
+}
+
+/// The serial ports of this computer.
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    // Without this folder the crate's enumeration panics (a container without sysfs).
+    if cfg!(target_os = "linux") && !Path::new("/sys/class/tty").is_dir() {
+        return Vec::new();
+    }
+    let ports = serialport::available_ports().unwrap_or_default();
+    ports
+        .into_iter()
+        .map(|port| {
+            let about = match &port.port_type {
+                serialport::SerialPortType::UsbPort(usb) => {
+                    let product = usb.product.as_deref().unwrap_or("USB serial adapter");
+                    format!("{product} ({:04X}:{:04X})", usb.vid, usb.pid)
+                }
+                serialport::SerialPortType::PciPort => "PCI serial port".to_owned(),
+                serialport::SerialPortType::BluetoothPort => "Bluetooth serial port".to_owned(),
+                serialport::SerialPortType::Unknown => "serial port".to_owned(),
+            };
+            let obstacle = super::host::access(Path::new(&port.port_name), "dialout").map(|error| error.explain());
+            Endpoint { link: format!("uart:{}", port.port_name), about, obstacle }
+        })
+        .collect()
+}

@@ -1,0 +1,85 @@
+//! From a job's specification to the job.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::actor::{Connection, Opener};
+use super::event::{LinkState, What};
+use super::runner::Runner;
+use crate::device::{AttachOptions, attach};
+use crate::job::{self, ConnectSpec, JobError, JobSpec, Outcome, Phase, Reporter, identify, protect};
+
+/// Runs one job to its end.
+pub(super) fn run(
+    spec: &JobSpec,
+    connection: &mut Option<Connection>,
+    opener: &mut Opener,
+    runner: &mut Runner<'_>,
+) -> Result<Outcome, JobError> {
+    match spec {
+        JobSpec::Connect(wanted) => return connect(wanted, connection, opener, runner),
+        JobSpec::Disconnect => {
+            close(connection, runner);
+            return Ok(Outcome::Disconnected);
+        }
+        _ => {}
+    }
+    let Some(Connection { device, info }) = connection.as_mut() else {
+        return Err(JobError::NotConnected { job: spec.title() });
+    };
+    let device = device.as_mut();
+    match spec {
+        JobSpec::Connect(_) | JobSpec::Disconnect => Ok(Outcome::Disconnected),
+        JobSpec::Identify => {
+            device.identify_again()?;
+            Ok(Outcome::Identified(Arc::new(identify::identify(device, info, runner)?)))
+        }
+        JobSpec::Protection => {
+            let protection = Arc::new(protect::read(device)?);
+            runner.protection(Arc::clone(&protection));
+            Ok(Outcome::Protection(protection))
+        }
+        JobSpec::Backup => Ok(Outcome::Backup(Arc::new(job::back_up(device, info, runner)?))),
+        JobSpec::Read(span) => Ok(Outcome::Extract(Arc::new(job::extract(device, *span, runner)?))),
+        JobSpec::Plan(write) => Ok(Outcome::Planned(Arc::new(job::make_plan(device, info, write, runner)?))),
+        JobSpec::Write { spec, agreed } => {
+            Ok(Outcome::Written(Arc::new(job::write(device, info, spec, agreed, runner)?)))
+        }
+        JobSpec::Verify { at, expected } => job::verify(device, *at, expected, runner),
+        JobSpec::SetProtection(goal) => protect::set(device, *goal, runner),
+        JobSpec::Reboot => {
+            device.reboot()?;
+            close(connection, runner);
+            Ok(Outcome::Rebooted)
+        }
+    }
+}
+
+fn connect(
+    wanted: &ConnectSpec,
+    connection: &mut Option<Connection>,
+    opener: &mut Opener,
+    runner: &mut Runner<'_>,
+) -> Result<Outcome, JobError> {
+    close(connection, runner);
+    runner.emit(What::Link(LinkState::Opening(wanted.link.name())));
+    runner.phase(Phase::Opening, 0);
+    let link = opener(&wanted.link)?;
+    let info = link.info.clone();
+    runner.attach_clock(Rc::clone(&link.clock));
+    let mut device = attach(link, &AttachOptions { speed: wanted.speed, entry_clock: wanted.entry_clock }, runner)?;
+    let speed = device.facts().speed;
+    runner.emit(What::Link(LinkState::Open { info: info.clone(), speed }));
+    let identity = identify::identify(device.as_mut(), &info, runner)?;
+    let protection = protect::read(device.as_mut())?;
+    runner.protection(Arc::new(protection));
+    *connection = Some(Connection { device, info });
+    Ok(Outcome::Connected(Arc::new(identity)))
+}
+
+fn close(connection: &mut Option<Connection>, runner: &mut Runner<'_>) {
+    if connection.take().is_some() {
+        runner.emit(What::Link(LinkState::Closed));
+    }
+    runner.detach_clock();
+}

@@ -1,0 +1,13 @@
+//! The session: ONE thread that owns the link. Commands go in, events come out, one job runs at a time.
+
+mod actor;
+mod dispatch;
+pub mod event;
+mod handle;
+mod runner;
+pub mod view;
+
+pub use actor::{Actor, Command, Flow, Opener};
+pub use event::{Event, JobId, LinkState, What};
+pub use handle::Session;
+pub use view::{Ended, JobView, LogLine, PhaseView, SessionView};

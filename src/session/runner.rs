@@ -1,0 +1,183 @@
+//! A job's link to the world while it runs: events out, commands in.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+use super::actor::{Command, busy};
+use super::event::{Event, JobId, What};
+use crate::device::{Cancelled, Level, Watch};
+use crate::job::{Identity, Phase, Plan, Protection, Reporter, SectorState};
+use crate::link::Clock;
+use crate::units::{SECTOR, Span};
+
+/// Numbers and dates events. While a link is open its own clock counts, so that rates over a simulated module are
+/// those of the module; time never goes back.
+pub(super) struct Timeline {
+    sink: Box<dyn FnMut(Event)>,
+    seq: u64,
+    passed: Duration,
+    since: Instant,
+    link: Option<(Rc<dyn Clock>, Duration)>,
+}
+
+impl Timeline {
+    pub fn new(sink: Box<dyn FnMut(Event)>) -> Self {
+        Self { sink, seq: 0, passed: Duration::ZERO, since: Instant::now(), link: None }
+    }
+
+    pub fn emit(&mut self, what: What) {
+        self.seq += 1;
+        let at = self.now();
+        (self.sink)(Event { seq: self.seq, at, what });
+    }
+
+    pub fn now(&self) -> Duration {
+        match &self.link {
+            Some((clock, start)) => self.passed + clock.now().saturating_sub(*start),
+            None => self.passed + self.since.elapsed(),
+        }
+    }
+
+    pub fn attach(&mut self, clock: Rc<dyn Clock>) {
+        self.passed = self.now();
+        let start = clock.now();
+        self.link = Some((clock, start));
+    }
+
+    pub fn detach(&mut self) {
+        self.passed = self.now();
+        self.since = Instant::now();
+        self.link = None;
+    }
+}
+
+/// The reporter of one job.
+pub(super) struct Runner<'a> {
+    id: JobId,
+    title: &'static str,
+    inbox: &'a Receiver<Command>,
+    timeline: &'a mut Timeline,
+    done: u64,
+    retries: u32,
+    sectors: Vec<SectorState>,
+    cancelled: bool,
+    stopping: bool,
+}
+
+impl<'a> Runner<'a> {
+    pub fn new(id: JobId, title: &'static str, inbox: &'a Receiver<Command>, timeline: &'a mut Timeline) -> Self {
+        let sectors = Vec::new();
+        Self { id, title, inbox, timeline, done: 0, retries: 0, sectors, cancelled: false, stopping: false }
+    }
+
+    pub fn emit(&mut self, what: What) {
+        self.timeline.emit(what);
+    }
+
+    pub fn attach_clock(&mut self, clock: Rc<dyn Clock>) {
+        self.timeline.attach(clock);
+    }
+
+    pub fn detach_clock(&mut self) {
+        self.timeline.detach();
+    }
+
+    /// Whether the session shall end after this job.
+    pub fn stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Every sector the plan changes, as runs of the same state.
+    pub fn left(&self) -> Vec<(Span, SectorState)> {
+        let mut runs: Vec<(Span, SectorState)> = Vec::new();
+        for (index, &state) in self.sectors.iter().enumerate() {
+            let at = index as u32 * SECTOR;
+            match runs.last_mut() {
+                Some((span, last)) if *last == state && span.end() == at => span.len += SECTOR,
+                _ => runs.push((Span::new(at, SECTOR), state)),
+            }
+        }
+        runs.retain(|(_, state)| *state != SectorState::Kept);
+        runs
+    }
+}
+
+impl Watch for Runner<'_> {
+    fn advance(&mut self, bytes: u64) {
+        self.done += bytes;
+        let (id, done) = (self.id, self.done);
+        self.emit(What::Progress { id, done });
+    }
+
+    fn note(&mut self, level: Level, text: String) {
+        self.emit(What::Log(level, text));
+    }
+
+    fn retried(&mut self, what: String) {
+        self.retries += 1;
+        let (id, count) = (self.id, self.retries);
+        self.emit(What::Retried { id, count, what });
+    }
+
+    fn checkpoint(&mut self) -> Result<(), Cancelled> {
+        loop {
+            match self.inbox.try_recv() {
+                Ok(Command::Cancel(id)) if id == self.id => self.cancelled = true,
+                Ok(Command::Cancel(_)) => {}
+                Ok(Command::Start(id, spec)) => {
+                    let problem = busy(spec.title(), self.title);
+                    self.emit(What::Refused { id, problem });
+                }
+                Ok(Command::Shutdown) | Err(TryRecvError::Disconnected) => {
+                    self.stopping = true;
+                    self.cancelled = true;
+                    break;
+                }
+                Err(TryRecvError::Empty) => break,
+            }
+        }
+        if self.cancelled { Err(Cancelled) } else { Ok(()) }
+    }
+}
+
+impl Reporter for Runner<'_> {
+    fn phase(&mut self, phase: Phase, total: u64) {
+        self.done = 0;
+        let id = self.id;
+        self.emit(What::Phase { id, phase, total });
+    }
+
+    fn sectors(&mut self, span: Span, state: SectorState) {
+        let first = (span.start / SECTOR) as usize;
+        let last = (span.end().div_ceil(SECTOR) as usize).min(self.sectors.len());
+        if let Some(sectors) = self.sectors.get_mut(first..last) {
+            sectors.fill(state);
+        }
+        let id = self.id;
+        self.emit(What::Sectors { id, span, state });
+    }
+
+    fn planned(&mut self, plan: Arc<Plan>) {
+        self.sectors = plan.sector_states();
+        let id = self.id;
+        self.emit(What::Planned { id, plan });
+    }
+
+    fn identity(&mut self, identity: Arc<Identity>) {
+        self.emit(What::Identity(identity));
+    }
+
+    fn protection(&mut self, protection: Arc<Protection>) {
+        self.emit(What::Protection(protection));
+    }
+
+    fn retries(&self) -> u32 {
+        self.retries
+    }
+
+    fn now(&self) -> Duration {
+        self.timeline.now()
+    }
+}

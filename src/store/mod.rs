@@ -1,0 +1,14 @@
+//! What is kept on disk: settings, files read and written whole, proven backups. Nothing here replaces an existing
+//! file.
+
+pub mod backup;
+pub mod files;
+pub mod paths;
+pub mod settings;
+
+mod error;
+
+pub use backup::{Manifest, Provenance, Saved, StoredBackup, find_backup, save_backup};
+pub use error::StoreError;
+pub use files::{must_be_new, read_file, write_new};
+pub use settings::{Loaded, Origin, Setting, Settings};

@@ -1,0 +1,73 @@
+//! Where settings and backups are kept.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use directories::ProjectDirs;
+
+use super::StoreError;
+
+/// Environment variable that moves the data folder.
+pub const DATA_VAR: &str = "BKBENCH_DATA_DIR";
+/// Environment variable that moves the folder of the settings file.
+pub const CONFIG_VAR: &str = "BKBENCH_CONFIG_DIR";
+
+/// The two folders of this program. Neither need exist yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folders {
+    /// Backups and whatever else the program makes.
+    pub data: PathBuf,
+    /// The settings file.
+    pub config: PathBuf,
+}
+
+impl Folders {
+    /// The folders of this user: from the environment, else where the system keeps such things.
+    ///
+    /// # Errors
+    /// [`StoreError::NoHome`] when the user has no home folder and the environment does not name both.
+    pub fn find() -> Result<Self, StoreError> {
+        Self::from_env(|name| std::env::var_os(name))
+    }
+
+    /// [`Folders::find`] with any environment.
+    pub(super) fn from_env(var: impl Fn(&str) -> Option<OsString>) -> Result<Self, StoreError> {
+        let named = |name| var(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let usual = ProjectDirs::from("", "", "bkbench");
+        let usual = |pick: fn(&ProjectDirs) -> &Path| usual.as_ref().map(|found| pick(found).to_path_buf());
+        Ok(Self {
+            data: named(DATA_VAR).or_else(|| usual(ProjectDirs::data_dir)).ok_or(StoreError::NoHome)?,
+            config: named(CONFIG_VAR).or_else(|| usual(ProjectDirs::config_dir)).ok_or(StoreError::NoHome)?,
+        })
+    }
+
+    /// The settings file.
+    pub fn settings_file(&self) -> PathBuf {
+        self.config.join("config.toml")
+    }
+
+    /// The folder of backups: `setting` (`paths.backups`) unless it is empty, else `backups` in the data folder.
+    pub fn backups(&self, setting: &str) -> PathBuf {
+        if setting.is_empty() { self.data.join("backups") } else { PathBuf::from(setting) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_moves_both_folders() {
+        let folders = Folders::from_env(|name| Some(OsString::from(format!("/tmp/{name}")))).unwrap();
+        assert_eq!(folders.backups(""), Path::new("/tmp/BKBENCH_DATA_DIR/backups"));
+        assert_eq!(folders.backups("/mnt/stick"), Path::new("/mnt/stick"));
+        assert_eq!(folders.settings_file(), Path::new("/tmp/BKBENCH_CONFIG_DIR/config.toml"));
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_not_set() {
+        let named = Folders::from_env(|_| Some(OsString::new()));
+        let unset = Folders::from_env(|_| None);
+        assert_eq!(named.ok(), unset.ok());
+    }
+}

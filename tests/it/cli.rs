@@ -1,0 +1,303 @@
+//! The binary as a script sees it: documents, exit codes, files left behind.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::support::sample;
+
+/// Runs the binary in a folder of its own; data and settings stay in it.
+fn bkbench(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bkbench"))
+        .args(args)
+        .current_dir(folder)
+        .env("BKBENCH_DATA_DIR", folder.join("data"))
+        .env("BKBENCH_CONFIG_DIR", folder.join("config"))
+        .env_remove("BKBENCH_LINK")
+        .output()
+        .expect("the binary runs")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("an exit code")
+}
+
+fn document(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("{error}\n{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    })
+}
+
+fn succeed(output: &Output) -> Value {
+    assert_eq!(code(output), 0, "{}", String::from_utf8_lossy(&output.stderr));
+    document(output)
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+struct Sample {
+    dump: &'static str,
+    image: &'static str,
+    module: &'static str,
+    chip: &'static str,
+    rf_block: usize,
+}
+
+const T: Sample = Sample {
+    dump: "dumps/ds-101jl-4gang-switch-t.bin",
+    image: "firmware/OpenBK7231T_QIO_1.18.300.bin",
+    module: "wb2s",
+    chip: "BK7231T",
+    rf_block: 0x1E_0000,
+};
+const N: Sample = Sample {
+    dump: "dumps/lspa9-clone-first-n.bin",
+    image: "firmware/OpenBK7231N_QIO_1.18.300.bin",
+    module: "cb3s",
+    chip: "BK7231N",
+    rf_block: 0x1D_0000,
+};
+
+/// The whole main job over one wire: identify, back up, write, and look at what is left on the chip.
+fn main_job(sample_chip: &Sample, wire: &str, from: usize) {
+    let (Some(dump), Some(image)) = (sample(sample_chip.dump), sample(sample_chip.image)) else { return };
+    let folder = folder();
+    let at = folder.path();
+    let link = format!("sim:{}?image={}&chip=chip.bin&wire={wire}", sample_chip.module, dump.display());
+
+    let info = succeed(&bkbench(at, &["--link", &link, "info", "--json"]));
+    assert_eq!(info["schema"], 1);
+    assert_eq!(info["chip"], sample_chip.chip);
+    assert_eq!(info["verdict"], "proven");
+    if wire == "spi" {
+        assert!(info["flash"]["part"].is_string(), "{info}");
+        assert!(info["protection"]["range"]["span"]["end"].is_string(), "{info}");
+    }
+
+    let read = succeed(&bkbench(at, &["--link", &link, "read", "-o", "b.bin", "--json"]));
+    let before = fs::read(&dump).expect("the sample");
+    assert!(fs::read(at.join("b.bin")).expect("the backup") == before, "the backup is not the dump");
+    assert_eq!(read["proven"], true);
+    assert_eq!(read["sha256"], bkbench::image::sha256_hex(&before));
+
+    let whole = fs::read(&image).expect("the image");
+    let content = &whole[from..];
+    fs::write(at.join("image.bin"), content).expect("the image");
+    let address = format!("0x{from:X}");
+    let mut args = vec!["--link", &link, "write", "image.bin", "--yes", "--json"];
+    if from > 0 {
+        args.extend(["--at", &address]);
+    }
+    let written = succeed(&bkbench(at, &args));
+    assert_eq!(written["report"]["verified"], true);
+    assert_eq!(written["report"]["kept_proven"], true);
+
+    let mut wanted = before.clone();
+    wanted[from..from + content.len()].copy_from_slice(content);
+    let after = fs::read(at.join("chip.bin")).expect("the chip");
+    assert!(after == wanted, "the chip does not hold image and old bytes");
+    let rf = sample_chip.rf_block;
+    assert!(after[rf..rf + 4096] == before[rf..rf + 4096]);
+
+    let again = succeed(&bkbench(at, &args));
+    assert_eq!(again["report"]["sectors"]["erased"], 0, "the same image again erases nothing");
+    assert_eq!(again["report"]["sectors"]["programmed"], 0);
+}
+
+#[test]
+fn the_main_job_runs_on_a_t_over_spi() {
+    main_job(&T, "spi", 0);
+}
+
+#[test]
+fn the_main_job_runs_on_a_t_over_uart_with_the_application_part() {
+    main_job(&T, "uart", 0x11000);
+}
+
+#[test]
+fn the_main_job_runs_on_an_n_over_spi() {
+    main_job(&N, "spi", 0);
+}
+
+#[test]
+fn the_main_job_runs_on_an_n_over_uart() {
+    main_job(&N, "uart", 0);
+}
+
+#[test]
+fn a_whole_image_over_the_t_s_own_boot_loader_leaves_that_loader_alone() {
+    let (Some(dump), Some(image)) = (sample(T.dump), sample(T.image)) else { return };
+    let folder = folder();
+    let at = folder.path();
+    let link = format!("sim:wb2s?image={}&chip=chip.bin&wire=uart", dump.display());
+    succeed(&bkbench(at, &["--link", &link, "write", &image.display().to_string(), "--yes", "--json"]));
+    let (before, image) = (fs::read(&dump).expect("dump"), fs::read(&image).expect("image"));
+    let after = fs::read(at.join("chip.bin")).expect("the chip");
+    assert!(after[..0x11000] == before[..0x11000]);
+    assert!(after[0x11000..image.len()] == image[0x11000..]);
+}
+
+#[test]
+fn an_image_for_another_chip_is_refused_over_both_wires_whatever_its_name() {
+    for (chip, image) in [(&T, N.image), (&N, T.image)] {
+        let (Some(dump), Some(image)) = (sample(chip.dump), sample(image)) else { return };
+        for wire in ["spi", "uart"] {
+            let folder = folder();
+            let at = folder.path();
+            let name = format!("Open{}_QIO.bin", chip.chip);
+            fs::copy(&image, at.join(&name)).expect("copied");
+            let link = format!("sim:{}?image={}&chip=chip.bin&wire={wire}", chip.module, dump.display());
+            let output = bkbench(at, &["--link", &link, "write", &name, "--yes", "--json"]);
+            assert_eq!(code(&output), 4, "{}", String::from_utf8_lossy(&output.stderr));
+            assert_eq!(document(&output)["error"]["code"], "E401");
+            assert!(fs::read(at.join("chip.bin")).expect("the chip") == fs::read(&dump).expect("the dump"));
+        }
+    }
+}
+
+#[test]
+fn a_chip_that_ignores_writes_is_caught_by_reading_back_and_its_protection_is_named() {
+    let (Some(dump), Some(image)) = (sample(T.dump), sample(T.image)) else { return };
+    for wire in ["spi", "uart"] {
+        let folder = folder();
+        let at = folder.path();
+        let link =
+            format!("sim:wb2s?image={}&chip=chip.bin&wire={wire}&faults=ignore-program,ignore-erase", dump.display());
+        let output = bkbench(at, &["--link", &link, "write", &image.display().to_string(), "--yes", "--json"]);
+        assert_eq!(code(&output), 5, "{}", String::from_utf8_lossy(&output.stderr));
+        let error = &document(&output)["error"];
+        assert!(error["cause"].as_str().expect("a cause").contains("protection"), "{error}");
+    }
+}
+
+#[test]
+fn a_plan_is_carried_out_only_when_it_is_agreed_to() {
+    let folder = folder();
+    let at = folder.path();
+    let erase = ["--link", "sim:wb2s?chip=chip.bin", "erase", "--start", "0x140000", "--length", "64K", "--json"];
+    let output = bkbench(at, &erase);
+    assert_eq!(code(&output), 4);
+    assert_eq!(document(&output)["error"]["code"], "E103");
+
+    let dry = succeed(&bkbench(at, &[&erase[..], &["--dry-run"]].concat()));
+    let hash = dry["plan"]["hash"].as_str().expect("a hash").to_owned();
+    let wrong = bkbench(at, &[&erase[..], &["--plan", "0000000000"]].concat());
+    assert_eq!(code(&wrong), 4);
+    succeed(&bkbench(at, &[&erase[..], &["--plan", &hash]].concat()));
+}
+
+#[test]
+fn a_search_lists_what_a_plain_byte_search_finds() {
+    let Some(dump) = sample("dumps/lspa9-clone-first-n.bin") else { return };
+    let folder = folder();
+    let found = succeed(&bkbench(folder.path(), &["search", &dump.display().to_string(), "pin", "--json"]));
+    let bytes = fs::read(&dump).expect("the sample");
+    let naive: Vec<String> = bytes
+        .windows(3)
+        .enumerate()
+        .filter(|(_, window)| *window == b"pin")
+        .map(|(at, _)| format!("0x{at:06X}"))
+        .collect();
+    let hits: Vec<&str> =
+        found["hits"].as_array().expect("hits").iter().map(|hit| hit["offset"].as_str().expect("an offset")).collect();
+    assert!(!naive.is_empty());
+    assert_eq!(hits, naive);
+    assert_eq!(found["count"], naive.len());
+    assert!(
+        found["hits"]
+            .as_array()
+            .expect("hits")
+            .iter()
+            .all(|hit| hit["context"].as_str().is_some_and(|text| text.contains("pin")))
+    );
+}
+
+#[test]
+fn the_factory_image_shows_its_pin_map_to_a_search() {
+    let folder = folder();
+    let at = folder.path();
+    succeed(&bkbench(at, &["--link", "sim:wb2s", "read", "-o", "b.bin", "--json"]));
+    let found = succeed(&bkbench(at, &["search", "b.bin", "pin", "--json"]));
+    assert!(found["hits"].to_string().contains("rl1_pin"), "{found}");
+}
+
+#[test]
+fn backups_are_never_overwritten() {
+    let folder = folder();
+    let at = folder.path();
+    succeed(&bkbench(at, &["--link", "sim:wb2s", "read", "-o", "b.bin", "--json"]));
+    fs::write(at.join("precious.bin"), b"precious").expect("written");
+    let output = bkbench(at, &["--link", "sim:wb2s", "read", "-o", "precious.bin", "--json"]);
+    assert_ne!(code(&output), 0);
+    assert_eq!(fs::read(at.join("precious.bin")).expect("still there"), b"precious");
+}
+
+#[test]
+fn failures_carry_a_code_a_cause_and_a_remedy() {
+    let folder = folder();
+    let at = folder.path();
+    for (args, exit) in [
+        (vec!["info", "--json"], 2),
+        (vec!["--link", "nonsense", "info", "--json"], 2),
+        (vec!["--link", "sim:wb2s?colour=red", "info", "--json"], 2),
+        (vec!["--link", "uart:/dev/not-here", "info", "--json"], 3),
+        (vec!["--link", "sim:wb2s?wires=so-open", "info", "--json"], 3),
+        (vec!["inspect", "missing.bin", "--json"], 2),
+    ] {
+        let output = bkbench(at, &args);
+        assert_eq!(code(&output), exit, "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let error = &document(&output)["error"];
+        for field in ["code", "what", "cause", "remedy"] {
+            assert!(error[field].as_str().is_some_and(|text| !text.is_empty()), "{args:?}: {field} in {error}");
+        }
+    }
+    assert_eq!(code(&bkbench(at, &["no-such-command"])), 2);
+}
+
+#[test]
+fn protection_is_shown_lifted_and_put_back() {
+    let folder = folder();
+    let at = folder.path();
+    let link = "sim:wb2s?chip=chip.bin";
+    succeed(&bkbench(at, &["--link", link, "read", "-o", "b.bin", "--json"]));
+    succeed(&bkbench(at, &["--link", link, "read", "--json"]));
+    let status = |args: &[&str]| succeed(&bkbench(at, &[&["--link", link], args, &["--json"]].concat()));
+    let before = status(&["protect", "status"]);
+    assert_eq!(before["protection"]["range"]["state"], "protected");
+    let off = status(&["protect", "off"]);
+    assert_eq!(off["after"]["range"]["state"], "open");
+    let restored = status(&["protect", "restore"]);
+    assert_eq!(restored["after"]["range"], before["protection"]["range"]);
+}
+
+#[test]
+fn events_are_one_object_per_line_and_end_with_the_result() {
+    let folder = folder();
+    let output = bkbench(folder.path(), &["--link", "sim:wb2s", "info", "--json", "--events"]);
+    assert_eq!(code(&output), 0);
+    let text = String::from_utf8(output.stdout).expect("text");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
+    assert!(lines.iter().any(|line| line["event"] == "phase"));
+    assert_eq!(lines.last().expect("a result")["schema"], 1);
+}
+
+#[test]
+fn settings_tell_where_each_value_comes_from() {
+    let folder = folder();
+    let at = folder.path();
+    fs::create_dir_all(at.join("config")).expect("a folder");
+    fs::write(at.join("config/config.toml"), "theme = \"light\"\n").expect("settings");
+    let shown = succeed(&bkbench(at, &["config", "show", "--json"]));
+    let settings = shown["settings"].as_array().expect("settings");
+    let theme = settings.iter().find(|setting| setting["key"] == "theme").expect("the theme");
+    assert!(theme["value"].as_str().expect("a value").contains("light"));
+    assert!(theme["from"].as_str().expect("an origin").contains("config.toml"));
+
+    fs::write(at.join("config/config.toml"), "thema = \"light\"\n").expect("settings");
+    let output = bkbench(at, &["config", "show", "--json"]);
+    assert_eq!(code(&output), 2);
+}

@@ -18,7 +18,7 @@ use crate::chip;
 use crate::device::Level;
 use crate::job::{Outcome, Range};
 use crate::link::{LinkSpec, WireKind};
-use crate::problem::{Class, Problem};
+use crate::problem::Class;
 use crate::session::{Event, LinkState, LogLine, SessionView, What};
 use crate::store::Settings;
 
@@ -275,14 +275,7 @@ impl App {
                 vec![Act::Open(Box::new(ProblemBox::new("", problem.clone())))]
             }
             What::Closed if !shared.leaving => {
-                let problem = Problem::new(
-                    Class::Internal,
-                    "E603",
-                    "the session ended",
-                    "a fault of the program",
-                    "leave with q and start it again; please report this with the log",
-                );
-                vec![Act::Open(Box::new(ProblemBox::new("", problem)))]
+                vec![Act::Open(Box::new(ProblemBox::new("", crate::session::ended())))]
             }
             _ => Vec::new(),
         }

@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use bkbench::cli::{self, Args};
-use bkbench::problem::{Explain, Problem};
-use bkbench::store::Settings;
+use bkbench::problem::Problem;
 use bkbench::tui::{self, Start};
 
 fn main() -> ExitCode {
@@ -18,7 +17,7 @@ fn main() -> ExitCode {
     if args.command.is_some() {
         return cli::run(args);
     }
-    match workbench(args) {
+    match workbench(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("{problem}");
@@ -28,10 +27,8 @@ fn main() -> ExitCode {
 }
 
 /// Opens the workbench; flags go before the settings.
-fn workbench(args: Args) -> Result<(), Problem> {
-    let mut settings = Settings::load().map_err(|error| error.explain())?.settings;
-    let link = cli::link_text(&args, &settings);
-    settings.mouse &= !args.no_mouse;
-    settings.theme = args.theme.unwrap_or(settings.theme);
+fn workbench(args: &Args) -> Result<(), Problem> {
+    let settings = cli::settings(args)?;
+    let link = cli::link_text(args, &settings);
     tui::run(Start { link, speed: args.speed, settings })
 }

@@ -320,6 +320,9 @@ impl App {
                 if shared.session.identity.as_ref().is_some_and(|identity| identity.chip_key == *chip_key) {
                     shared.backup = state.clone();
                     shared.journey.set(Step::BackedUp, state.proven().is_some());
+                    if let (None, Some(known)) = (&shared.dump, state.proven()) {
+                        acts.push(Act::work(Task::ShowBackup(Arc::clone(known))));
+                    }
                 }
                 if let Some(problem) = problem {
                     acts.push(Act::Open(Box::new(ProblemBox::new("backups", problem.clone()))));

@@ -68,6 +68,8 @@ pub trait Reporter: Watch {
     fn identity(&mut self, identity: Arc<Identity>);
     /// The protection was read.
     fn protection(&mut self, protection: Arc<Protection>);
+    /// The wires asked for a lower speed: bit clock in Hz or rate in baud from now on.
+    fn slowed(&mut self, speed: u32);
     /// How often something had to be done again in this job so far.
     fn retries(&self) -> u32;
     /// Time on the link's clock.
@@ -95,6 +97,9 @@ pub enum JobError {
         /// Why.
         why: String,
     },
+    /// The record of the write could not be kept.
+    #[error("the record of this write could not be kept: {}", .0.what)]
+    Journal(Problem),
     /// The plan made right before the first erase is not the one agreed to.
     #[error("the plan changed since it was agreed to: {agreed} then, {now} now")]
     PlanChanged {
@@ -178,6 +183,16 @@ impl Explain for JobError {
                 what,
                 "the part, its lock bits or the link do not allow it",
                 "over a basic boot loader use SPI; with lock bits set, power-cycle the module and try again",
+            ),
+            Self::Journal(problem) => Problem::new(
+                problem.class,
+                "E505",
+                what,
+                format!(
+                    "without the record on the disk a write that is cut off could not be finished: {}",
+                    problem.cause
+                ),
+                problem.remedy.clone(),
             ),
             Self::PlanChanged { .. } => Problem::new(
                 Class::Refused,

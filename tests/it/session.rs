@@ -122,7 +122,8 @@ fn a_cancelled_write_names_what_every_sector_holds() {
             }
         }
     });
-    let problem = bench.run(JobSpec::Write { spec: spec.clone(), agreed }).expect_err("it was cancelled");
+    let problem =
+        bench.run(JobSpec::Write { spec: spec.clone(), agreed, journal: None }).expect_err("it was cancelled");
     assert_eq!(problem.class, Class::Cancelled);
     bench.no_hook();
 
@@ -174,7 +175,7 @@ fn a_plan_that_was_not_shown_is_not_carried_out() {
     let first = image(b"one", Some(0x14_0000), &backup);
     let other = image(b"two", Some(0x14_0000), &backup);
     let agreed = bench.plan(&first).expect("a plan").hash.clone();
-    let problem = bench.run(JobSpec::Write { spec: other, agreed }).expect_err("another plan");
+    let problem = bench.run(JobSpec::Write { spec: other, agreed, journal: None }).expect_err("another plan");
     assert_eq!(problem.code, "E504");
     assert_eq!(problem.class, Class::Refused);
 }

@@ -1,5 +1,7 @@
-//! Backups of chips: from a job's result to the store and back. Both front ends keep and find backups through this
-//! file, so that one chip is known by the same key everywhere.
+//! Backups and unfinished writes of chips: from jobs to the store and back. Both front ends keep and find them through
+//! this module, so that one chip is known by the same key everywhere.
+
+pub mod unfinished;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -38,14 +40,67 @@ pub fn find(settings: &Settings, identity: &Identity) -> Result<Found, Problem> 
     let skipped =
         found.skipped.into_iter().map(|skipped| format!("{}: {}", skipped.path.display(), skipped.why)).collect();
     let Some(stored) = found.backup else { return Ok(Found { skipped, ..Found::default() }) };
-    let status = stored.manifest.status().and_then(|[sr1, sr2, sr3]| Some(StatusBytes { sr1: sr1?, sr2, sr3 }));
-    let backup = ProvenBackup {
+    let status = status_bytes(stored.manifest.status());
+    Ok(Found { backup: Some(Arc::new(proven(stored))), status, skipped })
+}
+
+/// Reads the backup at `path`, to be put back onto the connected chip.
+///
+/// # Errors
+/// What keeps it from being that chip's proven backup: no manifest, changed bytes, not proven, another flash. Whether
+/// the MAC is the same is the plan's matter ([`crate::job::Refusal::ForeignBackup`]).
+pub fn open(path: &Path, identity: &Identity) -> Result<Arc<ProvenBackup>, Problem> {
+    let stored = backup::read_backup(path).map_err(|why| not_a_backup(path, &why))?;
+    let provenance = &stored.manifest.provenance;
+    if !provenance.proven {
+        return Err(Problem::new(
+            Class::Refused,
+            "E421",
+            format!("{} is not a proven backup", path.display()),
+            "its two passes did not agree everywhere, or its content is not that of a chip with firmware",
+            "name a proven one; `bkbench info` shows the newest of the connected chip",
+        ));
+    }
+    if let (Some(then), Some(now)) = (&provenance.jedec, &identity.flash.jedec)
+        && then != now
+    {
+        return Err(Problem::new(
+            Class::Refused,
+            "E422",
+            format!("{} was read from a flash with the id {then}, the flash here has {now}", path.display()),
+            "the backup is of another chip (rule 2)",
+            "name a backup of this chip; `bkbench info` shows the newest",
+        ));
+    }
+    Ok(Arc::new(proven(stored)))
+}
+
+/// The failure of a file that does not count as a backup.
+pub fn not_a_backup(path: &Path, why: &str) -> Problem {
+    Problem::new(
+        Class::Usage,
+        "E124",
+        format!("{} does not count as a backup: {why}", path.display()),
+        "a backup counts only when it is, byte by byte, what was read from the chip",
+        "name a .bin file that `bkbench read` made, with its .json beside it",
+    )
+}
+
+fn proven(stored: store::StoredBackup) -> ProvenBackup {
+    ProvenBackup {
         sha256: stored.manifest.sha256().to_owned(),
         chip_key: stored.manifest.provenance.chip_key,
         path: stored.path,
         bytes: stored.bytes,
-    };
-    Ok(Found { backup: Some(Arc::new(backup)), status, skipped })
+    }
+}
+
+fn status_bytes(registers: Option<[Option<u8>; 3]>) -> Option<StatusBytes> {
+    registers.and_then(|[sr1, sr2, sr3]| Some(StatusBytes { sr1: sr1?, sr2, sr3 }))
+}
+
+fn status_registers(status: Option<StatusBytes>) -> Option<[Option<u8>; 3]> {
+    status.map(|status| [Some(status.sr1), status.sr2, status.sr3])
 }
 
 fn manifest(read: &BackupRead) -> Manifest {
@@ -56,7 +111,7 @@ fn manifest(read: &BackupRead) -> Manifest {
         chip_key: identity.chip_key.clone(),
         jedec: identity.flash.jedec.clone(),
         part: identity.flash.part.clone(),
-        status: read.status.map(|status| [Some(status.sr1), status.sr2, status.sr3]),
+        status: status_registers(read.status),
         link: identity.link.clone(),
         simulated: identity.simulated,
         speeds: read.speeds,

@@ -3,12 +3,13 @@
 
 pub mod unfinished;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::codec::nor::StatusBytes;
-use crate::job::{BackupRead, Identity, ProvenBackup};
+use crate::job::{BackupRead, BackupSpec, Earlier, Identity, Keeper, KeeperHandle, ProvenBackup};
 use crate::problem::{Class, Problem};
+use crate::store::part::Part;
 use crate::store::{self, Manifest, Provenance, Saved, Settings, backup};
 use crate::units::Verdict;
 
@@ -28,7 +29,52 @@ pub struct Found {
 /// # Errors
 /// The store's problem: the file exists, the disk is full, no permission.
 pub fn keep(settings: &Settings, place: Option<&Path>, read: &BackupRead) -> Result<Saved, Problem> {
-    Ok(store::save_backup(&settings.backups_folder()?, place, &read.bytes, manifest(read))?)
+    let saved = store::save_backup(&settings.backups_folder()?, place, &read.bytes, manifest(read))?;
+    // Only what this program started under that name, for this chip, is taken away.
+    let name = part_name(settings, place, &read.identity.chip_key)?;
+    if Part::open(&name, &read.identity.chip_key, read.bytes.len() as u32).is_ok() {
+        store::part::remove(&name)?;
+    }
+    Ok(saved)
+}
+
+/// The backup job of the connected chip, for a backup to `place` or to the folder of backups. What is read is kept beside
+/// that place while the job runs; a backup that was cut off there is gone on with. The second value says in words why
+/// nothing is kept, where nothing is.
+///
+/// # Errors
+/// The store's problem when there is no folder of backups and none can be made.
+pub fn backup_spec(
+    settings: &Settings,
+    place: Option<&Path>,
+    identity: &Identity,
+) -> Result<(BackupSpec, Option<String>), Problem> {
+    let name = part_name(settings, place, &identity.chip_key)?;
+    let (part, kept) = match Part::open(&name, &identity.chip_key, identity.flash.size) {
+        Ok(opened) => opened,
+        Err(error) => return Ok((BackupSpec::default(), Some(error.to_string()))),
+    };
+    let store::part::Kept { bytes, once, twice } = kept;
+    let earlier = (!bytes.is_empty()).then(|| Arc::new(Earlier { bytes, once, twice }));
+    Ok((BackupSpec { keeper: Some(KeeperHandle::new(Keep(part))), earlier }, None))
+}
+
+/// Where a backup is kept while it is made: beside the name it was given, else under the chip's key.
+fn part_name(settings: &Settings, place: Option<&Path>, chip_key: &str) -> Result<PathBuf, Problem> {
+    let Some(place) = place else {
+        let folder = settings.backups_folder()?;
+        store::files::make_folder(&folder)?;
+        return Ok(folder.join(chip_key));
+    };
+    Ok(place.to_path_buf())
+}
+
+struct Keep(Part);
+
+impl Keeper for Keep {
+    fn keep(&mut self, at: u32, bytes: &[u8], twice: bool) -> Result<(), Problem> {
+        Ok(self.0.keep(at, bytes, twice)?)
+    }
 }
 
 /// Looks for the newest proven backup of this very chip.

@@ -144,7 +144,17 @@ pub(super) fn back_up_and_keep(
     output: Option<&Path>,
 ) -> Result<(Arc<BackupRead>, Saved), Problem> {
     let left = unfinished::find(&context.settings.journal_folder()?, identity)?;
-    let mut read = match client.run(JobSpec::Backup)? {
+    let (spec, not_kept) = archive::backup_spec(&context.settings, output, identity)?;
+    if let Some(why) = not_kept {
+        context.out.say_aside(format!("this backup is not kept while it is made: {why}"));
+    }
+    if let Some(earlier) = &spec.earlier {
+        let twice: u32 = earlier.twice.iter().map(|span| span.len).sum();
+        context
+            .out
+            .say_aside(format!("going on with a backup that was cut off ({} read twice)", size_text(twice.into())));
+    }
+    let mut read = match client.run(JobSpec::Backup(spec))? {
         Outcome::Backup(read) => read,
         other => return Err(unexpected("back up", &other)),
     };

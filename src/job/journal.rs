@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::backup::{Keeper, KeeperHandle};
 use super::identify::Identity;
 use super::plan::Plan;
 use super::spec::WriteSpec;
@@ -64,12 +65,14 @@ impl JournalHandle {
     }
 }
 
-impl<T: ?Sized> Handed<T> {
-    /// Wraps what is shared already.
-    pub fn shared(inner: Arc<Mutex<T>>) -> Self {
-        Self(inner)
+impl KeeperHandle {
+    /// Wraps a keeper.
+    pub fn new(keeper: impl Keeper + 'static) -> Self {
+        Self(Arc::new(Mutex::new(keeper)))
     }
+}
 
+impl<T: ?Sized> Handed<T> {
     /// What was handed in. A panic in an earlier job does not take it away.
     pub fn get(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

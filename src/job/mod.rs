@@ -6,6 +6,7 @@ pub mod backup;
 pub mod estimate;
 pub mod identify;
 pub mod journal;
+mod patience;
 pub mod plan;
 pub mod policy;
 pub mod protect;
@@ -16,7 +17,7 @@ mod verify;
 mod write;
 
 pub use advice::{Advice, after_failure};
-pub use backup::back_up;
+pub use backup::{BackupSpec, Earlier, Keeper, KeeperHandle, back_up};
 pub use identify::{FlashIdentity, Identity};
 pub use journal::{Handed, Journal, JournalHandle, Start};
 pub use plan::{Action, Group, Plan, Run, Situation, plan};

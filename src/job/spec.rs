@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::backup::BackupSpec;
 use super::identify::Identity;
 use super::journal::JournalHandle;
 use super::plan::Plan;
@@ -29,7 +30,7 @@ pub enum JobSpec {
     /// Reads the status registers and decodes them.
     Protection,
     /// Reads the whole chip in two independent passes.
-    Backup,
+    Backup(BackupSpec),
     /// Reads a range once and compares it once: an extract.
     Read(Span),
     /// Surveys the chip and makes the plan of a write; changes nothing.
@@ -64,7 +65,7 @@ impl JobSpec {
             Self::Disconnect => "disconnect",
             Self::Identify => "identify",
             Self::Protection => "read protection",
-            Self::Backup => "back up",
+            Self::Backup(_) => "back up",
             Self::Read(_) => "read",
             Self::Plan(_) => "plan",
             Self::Write { spec, .. } => match spec.change {

@@ -2,26 +2,24 @@
 //! chip was compared (product.md rules 1 and 7).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use super::identify::Identity;
 use super::journal::{JournalHandle, Start};
+use super::patience::{Quiet, back_off};
 use super::plan::{self, Action, Group, Plan, Situation, hex};
 use super::protect::{self, Protection, Range};
 use super::report::{JobError, Phase, Reporter};
 use super::spec::{BackupProof, ProtectGoal, SectorCounts, SectorState, WriteReport, WriteSpec};
 use super::survey::survey;
 use super::verify::first_difference;
-use crate::device::{DeviceError, EraseUnit, Level, ReadFlash, SectorData, WriteFlash};
+use crate::device::{DeviceError, EraseUnit, Level, SectorData, WriteFlash};
 use crate::link::LinkInfo;
 use crate::units::{SECTOR, Span, hex_text};
 
 /// How often a group is tried, the first time included: once more as it is, then a step slower each time.
 const ATTEMPTS: u32 = 5;
-/// How long the first pause before a new try is; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// How often sectors that the final comparison finds different are looked at again before that is believed.
 const SECOND_LOOKS: u32 = 2;
 
@@ -216,22 +214,6 @@ fn look_again(
     Ok(differing)
 }
 
-/// Waits before try number `round` (from 1), longer each time; from the second on at a lower speed.
-pub(super) fn back_off<D: ReadFlash + ?Sized>(
-    device: &mut D,
-    round: u32,
-    run: &mut dyn Reporter,
-) -> Result<(), JobError> {
-    device.rest(FIRST_PAUSE * (1 << round.min(6)), &mut Quiet(run))?;
-    if round > 1
-        && let Some(speed) = device.slow_down()?
-    {
-        run.note(Level::Warning, format!("going slower: {speed} from now on"));
-        run.slowed(speed);
-    }
-    Ok(())
-}
-
 fn write_group(
     device: &mut dyn WriteFlash,
     plan: &Plan,
@@ -378,20 +360,4 @@ fn all_kept(plan: &Plan, at: u32, is: &[u8]) -> bool {
 
 fn sector(bytes: &[u8], at: u32) -> Option<&SectorData> {
     bytes.get(at as usize..)?.first_chunk()
-}
-
-/// Hands everything on but the byte counts: reading back must not move the gauge of the write.
-struct Quiet<'a>(&'a mut dyn Reporter);
-
-impl crate::device::Watch for Quiet<'_> {
-    fn advance(&mut self, _: u64) {}
-    fn note(&mut self, level: Level, text: String) {
-        self.0.note(level, text);
-    }
-    fn retried(&mut self, what: String) {
-        self.0.retried(what);
-    }
-    fn checkpoint(&mut self) -> Result<(), crate::device::Cancelled> {
-        self.0.checkpoint()
-    }
 }

@@ -39,7 +39,7 @@ pub(super) fn run(
             runner.protection(Arc::clone(&protection));
             Ok(Outcome::Protection(protection))
         }
-        JobSpec::Backup => Ok(Outcome::Backup(Arc::new(job::back_up(device, info, runner)?))),
+        JobSpec::Backup(spec) => Ok(Outcome::Backup(Arc::new(job::back_up(device, info, spec, runner)?))),
         JobSpec::Read(span) => Ok(Outcome::Extract(Arc::new(job::extract(device, *span, runner)?))),
         JobSpec::Plan(write) => Ok(Outcome::Planned(Arc::new(job::make_plan(device, info, write, runner)?))),
         JobSpec::Write { spec, agreed, journal } => {

@@ -258,7 +258,9 @@ pub fn list(folder: &Path) -> Result<Listing, StoreError> {
     for path in paths {
         let skipped = |why: &str| Skipped { path: path.clone(), why: why.to_owned() };
         match path.extension().and_then(|extension| extension.to_str()) {
-            Some("part") => listing.skipped.push(skipped("a backup that was not finished; it can be deleted")),
+            Some("part") => {
+                listing.skipped.push(skipped("a backup that was cut off; the next one of that chip goes on with it"))
+            }
             Some("bin") => match read_entry(&path) {
                 Ok(entry) => listing.entries.push(entry),
                 Err(why) => listing.skipped.push(Skipped { path, why }),

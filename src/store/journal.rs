@@ -222,17 +222,16 @@ impl State {
 
     fn apply(&mut self, line: &str) -> Option<()> {
         let mut words = line.split_whitespace();
-        let word = words.next()?;
+        let word = words.next().filter(|word| ["start", "done"].contains(word))?;
         for span in words {
             let (start, end) = span.split_once('-')?;
             let span = Span::between(u32::from_str_radix(start, 16).ok()?, u32::from_str_radix(end, 16).ok()?);
             match word {
                 "start" => self.torn.push(span),
-                "done" => {
+                _ => {
                     self.torn = self.torn.iter().flat_map(|torn| without(*torn, span)).collect();
                     self.done += span.len / crate::units::SECTOR;
                 }
-                _ => return None,
             }
         }
         self.touched = true;

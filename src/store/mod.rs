@@ -4,6 +4,7 @@
 pub mod backup;
 pub mod files;
 pub mod journal;
+pub mod part;
 pub mod paths;
 pub mod settings;
 

@@ -113,7 +113,7 @@ impl Bench {
 
     /// A proven backup of the connected chip.
     pub fn back_up(&mut self) -> BackupProof {
-        match self.run(JobSpec::Backup).expect("a backup") {
+        match self.run(JobSpec::Backup(Default::default())).expect("a backup") {
             Outcome::Backup(read) => {
                 assert!(read.proven(), "{:?} {:?}", read.rules, read.unstable);
                 BackupProof::Proven(std::sync::Arc::new(ProvenBackup {

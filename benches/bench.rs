@@ -40,7 +40,7 @@ fn backup_on_the_modules_clock() {
         Box::new(JobSpec::Connect(ConnectSpec { link, speed: None, entry_clock: None })),
     ));
     let (start, bus) = (module.now(), module.traffic().spi_time);
-    actor.handle(Command::Start(JobId(2), Box::new(JobSpec::Backup)));
+    actor.handle(Command::Start(JobId(2), Box::new(JobSpec::Backup(Default::default()))));
     let took = (module.now() - start).as_secs_f64();
     let bus = (module.traffic().spi_time - bus).as_secs_f64();
     println!(

@@ -48,11 +48,11 @@
 //! | 1 | [`image`] | what bytes mean: code blocks, keys, headers, votes, regions, search | 0 |
 //! | 1 | [`link`] | byte traits, clock, drivers, the simulator | 0 |
 //! | 2 | [`chip`] | static facts: flash parts, modules, header pins | 0, 1 |
-//! | 2 | [`store`] | settings and backups on disk | 0, `image` |
+//! | 2 | [`store`] | settings, backups and journals on disk | 0, `image` |
 //! | 3 | [`device`] | one flash, over UART or SPI | 0–2, but not `store` |
 //! | 4 | [`job`] | one file per job, the plan, the rules of a write | 0–3, but not `store` |
 //! | 5 | [`session`] | actor, handle, events, reducer | 0–4, but not `store` |
-//! | 6 | [`archive`] | backups of chips, from a job's result to the store and back | 0–5 |
+//! | 6 | [`archive`] | backups and unfinished writes of chips, from jobs to the store and back | 0–5 |
 //! | 7 | [`cli`], [`tui`] | the two front ends | 0–6 |
 //!
 //! A module imports only from rows above it (and from itself). Families follow one pattern: a contract file, one
@@ -69,6 +69,12 @@
 //!   erase that unlocks it at each group's start.
 //! - **Time is the link's**: a job's events carry the time of the link's own clock, so that rates over the simulated
 //!   module are those of the module.
+//! - **A write records itself** ([`job::Journal`]): before a group is touched and after it was proven, a line reaches the
+//!   disk. The next start finds the unfinished write of the connected chip ([`archive::unfinished`]); sectors that were
+//!   begun and not proven are *distrusted*, and the plan erases them again whatever they read.
+//! - **A front end hands files in as traits** ([`job::Handed`]), because jobs open none.
+//! - **Faults of the line are met with patience, then with a lower speed** ([`device::ReadFlash::slow_down`]); a sector that
+//!   reads back wrong is erased and written again.
 //! - **A chip is known by its MAC** ([`job::Identity::chip_key`], a hash), the one thing that both wires show and no
 //!   two chips share. Backups are found by it.
 

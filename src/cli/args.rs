@@ -84,6 +84,27 @@ pub enum Command {
         #[command(flatten)]
         consent: Consent,
     },
+    /// Go on with the write of this chip that was cut off
+    Resume {
+        #[command(flatten)]
+        consent: Consent,
+    },
+    /// Put a proven backup of this very chip back, and end an unfinished write with it
+    Restore {
+        /// The backup, as `read` made it
+        backup: PathBuf,
+        /// The chip shows no MAC any more, and the backup is of this chip all the same
+        #[arg(long)]
+        mac_lost: bool,
+        #[command(flatten)]
+        consent: Consent,
+    },
+    /// The sector with RF calibration and MAC: out of a backup, and back onto this very chip
+    Rf {
+        /// What to do
+        #[command(subcommand)]
+        action: RfAction,
+    },
     /// Compare the flash with a file
     Verify {
         /// What should be there
@@ -166,9 +187,15 @@ pub struct Consent {
     /// Go without a proven backup: type the phrase that the refusal names
     #[arg(long, value_name = "PHRASE")]
     pub no_backup: Option<String>,
-    /// Put the protection that was found back at the end
-    #[arg(long)]
+    /// Put the protection that was found back at the end; the usual way, unless the settings say otherwise
+    #[arg(long, conflicts_with = "no_protect_after")]
     pub protect_after: bool,
+    /// Leave the protection open at the end
+    #[arg(long)]
+    pub no_protect_after: bool,
+    /// Also write what the whole chip will hold to a file
+    #[arg(long, value_name = "FILE")]
+    pub image_out: Option<PathBuf>,
 }
 
 /// The wire of a wiring table.
@@ -200,6 +227,29 @@ pub enum ProtectAction {
     On,
     /// Put back what this chip's backup recorded
     Restore,
+}
+
+/// What to do with the RF block.
+#[derive(Clone, Debug, Subcommand)]
+pub enum RfAction {
+    /// Take it out of a backup into a file of 4 KiB
+    Extract {
+        /// The backup; the newest proven one of the connected chip when left out
+        backup: Option<PathBuf>,
+        /// Where to put it
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Write it back from a backup of this very chip, and nothing else
+    Rebuild {
+        /// The backup; the newest proven one of the connected chip when left out
+        backup: Option<PathBuf>,
+        /// The chip shows no MAC any more, and the backup is of this chip all the same
+        #[arg(long)]
+        mac_lost: bool,
+        #[command(flatten)]
+        consent: Consent,
+    },
 }
 
 /// What to do with the settings.

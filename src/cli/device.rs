@@ -8,13 +8,14 @@ use serde_json::json;
 use super::Context;
 use super::args::ProtectAction;
 use super::client::Client;
-use crate::archive;
+use crate::archive::{self, unfinished};
 use crate::codec::nor::StatusBytes;
 use crate::image::firmware;
+use crate::image::plausible::Rule;
 use crate::job::{BackupRead, Identity, JobSpec, Outcome, ProtectGoal, Protection};
 use crate::problem::{Class, Problem};
-use crate::store;
-use crate::units::{Span, clock_text, size_text};
+use crate::store::{self, Saved};
+use crate::units::{Span, Verdict, clock_text, size_text};
 
 /// A client with the link open and the chip identified.
 pub(super) fn connect(context: &Context) -> Result<(Client, Arc<Identity>), Problem> {
@@ -45,12 +46,21 @@ pub(super) fn info(context: &Context) -> Result<(), Problem> {
     let protection = client.view.protection.clone();
     let found = archive::find(&context.settings, &identity)?;
     let path = found.backup.map(|backup| backup.path.display().to_string());
+    let left = unfinished::find(&context.settings.journal_folder()?, &identity)?;
+    let left = left.as_ref().map(unfinished::sentence);
     let mut document = json!(&*identity);
     if let Some(fields) = document.as_object_mut() {
         fields.insert("protection".to_owned(), json!(protection.as_deref()));
         fields.insert("backup".to_owned(), json!(path));
+        fields.insert("unfinished".to_owned(), json!(left));
     }
-    context.out.result(document, || info_text(&identity, protection.as_deref(), path.as_deref()));
+    context.out.result(document, || {
+        let mut text = info_text(&identity, protection.as_deref(), path.as_deref());
+        if let Some(left) = left {
+            text.push_str(&format!("\nUNFINISHED  {left}: `bkbench resume` goes on"));
+        }
+        text
+    });
     Ok(())
 }
 
@@ -91,9 +101,8 @@ pub(super) fn back_up(context: &Context, output: Option<PathBuf>) -> Result<(), 
     if let Some(path) = &output {
         store::must_be_new(path)?;
     }
-    let (mut client, _) = connect(context)?;
-    let read = run_backup(&mut client)?;
-    let saved = archive::keep(&context.settings, output.as_deref(), &read)?;
+    let (mut client, identity) = connect(context)?;
+    let (read, saved) = back_up_and_keep(context, &mut client, &identity, output.as_deref())?;
     let proven = read.proven();
     let document = json!({
         "file": saved.path.display().to_string(),
@@ -126,12 +135,38 @@ pub(super) fn back_up(context: &Context, output: Option<PathBuf>) -> Result<(), 
     if proven { Ok(()) } else { Err(archive::unproven(&read)) }
 }
 
-/// Runs the backup job.
-pub(super) fn run_backup(client: &mut Client) -> Result<Arc<BackupRead>, Problem> {
-    match client.run(JobSpec::Backup)? {
-        Outcome::Backup(read) => Ok(read),
-        other => Err(unexpected("back up", &other)),
+/// Runs the backup job and keeps what it read. While a write of the chip is unfinished, what it holds is half old and
+/// half new: such a backup is kept and never counts as proven.
+pub(super) fn back_up_and_keep(
+    context: &Context,
+    client: &mut Client,
+    identity: &Identity,
+    output: Option<&Path>,
+) -> Result<(Arc<BackupRead>, Saved), Problem> {
+    let left = unfinished::find(&context.settings.journal_folder()?, identity)?;
+    let (spec, not_kept) = archive::backup_spec(&context.settings, output, identity)?;
+    if let Some(why) = not_kept {
+        context.out.say_aside(format!("this backup is not kept while it is made: {why}"));
     }
+    if let Some(earlier) = &spec.earlier {
+        let twice: u32 = earlier.twice.iter().map(|span| span.len).sum();
+        context
+            .out
+            .say_aside(format!("going on with a backup that was cut off ({} read twice)", size_text(twice.into())));
+    }
+    let mut read = match client.run(JobSpec::Backup(spec))? {
+        Outcome::Backup(read) => read,
+        other => return Err(unexpected("back up", &other)),
+    };
+    if let Some(left) = left.filter(|left| left.touched) {
+        Arc::make_mut(&mut read).rules.push(Rule {
+            name: "no unfinished write".to_owned(),
+            verdict: Verdict::Unsure,
+            what: unfinished::sentence(&left),
+        });
+    }
+    let saved = archive::keep(&context.settings, output, &read)?;
+    Ok((read, saved))
 }
 
 /// `read --start --length`

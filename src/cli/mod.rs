@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use args::Args;
-use args::{Command, ConfigAction};
+use args::{Command, ConfigAction, Consent, RfAction};
 use out::Out;
 
 use crate::job::{ConnectSpec, Usual};
@@ -56,6 +56,25 @@ impl Context {
     }
 }
 
+impl Consent {
+    /// Whether the protection is put back: the command line's word, else the settings'.
+    fn protection(&self, context: &Context) -> bool {
+        self.protect_after || (context.settings.write.protect_after && !self.no_protect_after)
+    }
+}
+
+/// A problem, with what else there is to say about it in JSON.
+struct Failure {
+    problem: Problem,
+    aside: Option<Box<serde_json::Value>>,
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self { problem, aside: None }
+    }
+}
+
 /// The link that the command line or the settings name.
 pub fn link_text(args: &Args, settings: &Settings) -> Option<String> {
     let demo = args.demo.then(|| "sim:wb2s".to_owned());
@@ -90,19 +109,31 @@ pub fn run(args: Args) -> ExitCode {
     let out = Out { json: args.json, events: args.events };
     match dispatch(args, out) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            out.problem(&problem);
+        Err(Failure { problem, aside }) => {
+            out.problem(&problem, aside.map(|aside| *aside));
             ExitCode::from(problem.class.exit_code())
         }
     }
 }
 
-fn dispatch(mut args: Args, out: Out) -> Result<(), Problem> {
+fn dispatch(mut args: Args, out: Out) -> Result<(), Failure> {
     let loaded = Settings::load().map_err(|error| error.explain())?;
     let command = args.command.take();
     let context = Context { args, settings: loaded.settings.clone(), loaded, out };
-    match command {
+    let done = match command {
         None => Ok(()),
+        Some(Command::Write { file, at, consent }) => return write::image(&context, &file, at, &consent),
+        Some(Command::Erase { start, length, consent }) => return write::erase(&context, start, length, &consent),
+        Some(Command::Resume { consent }) => return write::resume(&context, &consent),
+        Some(Command::Restore { backup, mac_lost, consent }) => {
+            return write::restore(&context, &backup, mac_lost, &consent);
+        }
+        Some(Command::Rf { action: RfAction::Rebuild { backup, mac_lost, consent } }) => {
+            return write::rebuild(&context, backup.as_deref(), mac_lost, &consent);
+        }
+        Some(Command::Rf { action: RfAction::Extract { backup, output } }) => {
+            write::extract(&context, backup.as_deref(), output.as_deref())
+        }
         Some(Command::Links) => host::links(&context),
         Some(Command::Wiring { module, wire }) => host::wiring(&context, &module, wire.map(Into::into)),
         Some(Command::Info) => device::info(&context),
@@ -110,9 +141,7 @@ fn dispatch(mut args: Args, out: Out) -> Result<(), Problem> {
             (Some(start), Some(length)) => device::extract(&context, output, start, length),
             _ => device::back_up(&context, output),
         },
-        Some(Command::Write { file, at, consent }) => write::image(&context, &file, at, &consent),
         Some(Command::Verify { file, at }) => device::verify(&context, &file, at),
-        Some(Command::Erase { start, length, consent }) => write::erase(&context, start, length, &consent),
         Some(Command::Protect { action }) => device::protect(&context, action),
         Some(Command::Reboot) => device::reboot(&context),
         Some(Command::Inspect { file }) => files::inspect(&context, &file),
@@ -123,5 +152,6 @@ fn dispatch(mut args: Args, out: Out) -> Result<(), Problem> {
         Some(Command::Config { action: ConfigAction::Show }) => host::config(&context),
         Some(Command::Completions { shell }) => host::completions(shell),
         Some(Command::Man) => host::man(),
-    }
+    };
+    Ok(done?)
 }

@@ -35,10 +35,14 @@ impl Out {
         self.document(&whole);
     }
 
-    /// A failure.
-    pub fn problem(self, problem: &Problem) {
+    /// A failure, with further fields for the document.
+    pub fn problem(self, problem: &Problem, aside: Option<Value>) {
         if self.json {
-            self.document(&json!({"schema": 1, "error": problem}));
+            let mut whole = json!({"schema": 1, "error": problem});
+            if let (Some(whole), Some(Value::Object(fields))) = (whole.as_object_mut(), aside) {
+                whole.extend(fields);
+            }
+            self.document(&whole);
         }
         eprintln!("{}", clean(&problem.to_string()));
     }
@@ -83,6 +87,7 @@ fn event_json(what: &What) -> Option<Value> {
         What::Progress { id, done } => json!({"event": "progress", "job": id, "done": done}),
         What::Sectors { id, span, state } => json!({"event": "sectors", "job": id, "span": span, "state": state}),
         What::Retried { id, count, what } => json!({"event": "retried", "job": id, "count": count, "what": what}),
+        What::Slowed(speed) => json!({"event": "slowed", "speed": speed}),
         What::Finished { id, result, left } => {
             let left: Vec<Value> = left.iter().map(|(span, state)| json!({"span": span, "state": state})).collect();
             json!({"event": "finished", "job": id, "error": result.as_ref().err(), "left": left})

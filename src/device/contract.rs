@@ -155,6 +155,19 @@ pub trait ReadFlash {
     /// [`DeviceError`] when the chip no longer answers.
     fn keep_alive(&mut self) -> Result<(), DeviceError>;
 
+    /// Goes one step down in speed after faults that a lower one may cure. Returns the bit clock in Hz or the rate in baud
+    /// now in force, or `None` when there is no lower step; [`Facts::speed`] follows.
+    ///
+    /// # Errors
+    /// [`DeviceError`] when the chip does not follow.
+    fn slow_down(&mut self) -> Result<Option<u32>, DeviceError>;
+
+    /// Lets time pass on the link's clock before something is tried again, without letting the link fall asleep.
+    ///
+    /// # Errors
+    /// [`DeviceError::Cancelled`]; [`DeviceError`] when the chip no longer answers.
+    fn rest(&mut self, time: Duration, watch: &mut dyn Watch) -> Result<(), DeviceError>;
+
     /// Whether [`ReadFlash::keep_alive`] does anything on this link.
     fn needs_keep_alive(&self) -> bool;
 }
@@ -340,6 +353,12 @@ impl From<Cancelled> for DeviceError {
 }
 
 impl DeviceError {
+    /// Whether the same command may succeed when it is sent again: a disturbed line or a supply that dipped, not a
+    /// refusal and not a link that is gone.
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::NoWriteEnable { .. } | Self::NoAnswer { .. })
+    }
+
     /// The JEDEC id in words.
     pub fn id_text(id: Option<[u8; 3]>) -> String {
         id.map_or_else(|| "no JEDEC id".to_owned(), |id| hex_text(&id))

@@ -4,52 +4,225 @@
 use std::sync::Arc;
 
 use super::identify::Identity;
+use super::journal::Handed;
+use super::patience::back_off;
 use super::report::{JobError, Phase, Reporter};
 use super::spec::BackupRead;
-use crate::device::{Level, ReadFlash};
+use crate::device::{Level, ReadFlash, Unwatched};
 use crate::image::plausible;
 use crate::link::LinkInfo;
+use crate::problem::Problem;
 use crate::units::{BLOCK, SECTOR, Span};
 
 /// How often a sector that differs between two passes is read again before it counts as unstable.
 const SETTLE_ATTEMPTS: u32 = 5;
+/// From here on the firmware of both chips keeps what it changes while it runs: RF data, network records, files, store
+/// (formats.md §1).
+const DATA: u32 = 0x1D_0000;
+/// Bytes of a sector that tell whether it was written to since.
+const SAMPLE: usize = 64;
 
-/// Reads the whole chip twice. Sectors that disagree are read again until two independent readings agree.
+/// Where a backup is kept while it is made, so that one that is cut off is not lost. Jobs open no file: the front end
+/// hands it in.
+pub trait Keeper: Send {
+    /// Keeps what was read from `at` on, whole sectors; `twice` when a second, independent look agreed with it.
+    ///
+    /// # Errors
+    /// The problem of the disk; the backup goes on without being kept.
+    fn keep(&mut self, at: u32, bytes: &[u8], twice: bool) -> Result<(), Problem>;
+}
+
+/// A keeper on its way into a job.
+pub type KeeperHandle = Handed<dyn Keeper>;
+
+/// A backup before it is made.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BackupSpec {
+    /// Where it is kept meanwhile.
+    pub keeper: Option<KeeperHandle>,
+    /// What an earlier backup of this very chip, cut off, has read already.
+    pub earlier: Option<Arc<Earlier>>,
+}
+
+/// What a backup that was cut off has read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Earlier {
+    /// The whole chip; only what the two lists name counts.
+    pub bytes: Vec<u8>,
+    /// Sectors read once.
+    pub once: Vec<Span>,
+    /// Sectors read twice, with the same result.
+    pub twice: Vec<Span>,
+}
+
+/// Reads the whole chip twice, but for what an earlier backup has read. Sectors that disagree are read again until two
+/// independent readings agree.
 ///
 /// # Errors
 /// [`JobError::Device`], cancelled included.
-pub fn back_up(device: &mut dyn ReadFlash, link: &LinkInfo, run: &mut dyn Reporter) -> Result<BackupRead, JobError> {
+pub fn back_up(
+    device: &mut dyn ReadFlash,
+    link: &LinkInfo,
+    spec: &BackupSpec,
+    run: &mut dyn Reporter,
+) -> Result<BackupRead, JobError> {
     let began = run.now();
     let size = device.facts().size;
     let mut bytes = vec![0; size as usize];
+    let mut passes = Passes { state: vec![0; (size / SECTOR) as usize], keeper: spec.keeper.clone() };
+    if let Some(earlier) = spec.earlier.as_deref().filter(|earlier| earlier.bytes.len() == bytes.len()) {
+        take_over(device, earlier, &mut bytes, &mut passes, run)?;
+    }
 
-    run.phase(Phase::Read, size.into());
-    read_into(device, &mut bytes, run)?;
+    let missing = passes.below(1);
+    run.phase(Phase::Read, total(&missing));
+    for piece in missing.into_iter().flat_map(|span| span.pieces(BLOCK)) {
+        let Some(place) = bytes.get_mut(piece.start as usize..piece.end() as usize) else { continue };
+        device.read(piece.start, place, run)?;
+        passes.made(piece, 1, place, run);
+    }
     let first_speed = device.facts().speed;
 
-    run.phase(Phase::SecondPass, size.into());
-    let differing = device.compare(0, &bytes, run)?;
-    let mut unstable = Vec::new();
-    for &at in &differing {
-        run.retried(format!("sector 0x{at:06X} read differently the second time"));
-        if !settle(device, at, &mut bytes, run)? {
-            run.note(Level::Error, format!("sector 0x{at:06X} never reads the same twice"));
-            unstable.push(at);
+    let missing = passes.below(2);
+    run.phase(Phase::SecondPass, total(&missing));
+    let (mut unstable, mut retries) = (Vec::new(), 0);
+    for piece in missing.into_iter().flat_map(|span| span.pieces(BLOCK)) {
+        let Some(place) = bytes.get(piece.start as usize..piece.end() as usize) else { continue };
+        let differing = device.compare(piece.start, place, run)?;
+        retries += differing.len() as u32;
+        for &at in &differing {
+            run.retried(format!("sector 0x{at:06X} read differently the second time"));
+            if !settle(device, at, &mut bytes, run)? {
+                run.note(Level::Error, format!("sector 0x{at:06X} never reads the same twice"));
+                unstable.push(at);
+            }
+        }
+        for run_of_good in without(piece, &unstable) {
+            let place = bytes.get(run_of_good.start as usize..run_of_good.end() as usize).unwrap_or_default();
+            passes.made(run_of_good, 2, place, run);
         }
     }
 
     let identity = Identity::from_flash(device.facts(), device.abilities(), link, &bytes);
-    let second_speed = if device.abilities().prefer_crc { 0 } else { first_speed / 2 };
+    let second_speed = if device.abilities().prefer_crc { 0 } else { device.facts().speed / 2 };
     Ok(BackupRead {
         rules: plausible::check(&bytes),
         bytes: bytes.into(),
         identity: Arc::new(identity),
         status: device.read_status()?,
         speeds: (first_speed, second_speed),
-        retries: differing.len() as u32,
+        retries,
         unstable,
         took: run.now().saturating_sub(began),
     })
+}
+
+/// How often each sector was read with the same result, and who keeps that.
+struct Passes {
+    state: Vec<u8>,
+    keeper: Option<KeeperHandle>,
+}
+
+impl Passes {
+    /// The sectors with fewer passes, as runs.
+    fn below(&self, passes: u8) -> Vec<Span> {
+        let mut runs: Vec<Span> = Vec::new();
+        for (index, _) in self.state.iter().enumerate().filter(|(_, state)| **state < passes) {
+            let at = index as u32 * SECTOR;
+            match runs.last_mut() {
+                Some(last) if last.end() == at => last.len += SECTOR,
+                _ => runs.push(Span::new(at, SECTOR)),
+            }
+        }
+        runs
+    }
+
+    fn set(&mut self, span: Span, passes: u8) {
+        let range = (span.start / SECTOR) as usize..(span.end() / SECTOR) as usize;
+        if let Some(state) = self.state.get_mut(range) {
+            state.fill(passes);
+        }
+    }
+
+    fn made(&mut self, span: Span, passes: u8, bytes: &[u8], run: &mut dyn Reporter) {
+        self.set(span, passes);
+        let kept = self.keeper.as_ref().map(|keeper| keeper.get().keep(span.start, bytes, passes == 2));
+        if let Some(Err(problem)) = kept {
+            run.note(Level::Warning, format!("this backup is not kept while it is made: {}", problem.what));
+            self.keeper = None;
+        }
+    }
+}
+
+/// The sectors of `piece` that are not in `unstable`, as runs.
+fn without(piece: Span, unstable: &[u32]) -> Vec<Span> {
+    let mut runs = vec![piece];
+    for &at in unstable.iter().filter(|at| piece.contains(**at)) {
+        if let Some(last) = runs.pop() {
+            runs.push(Span::between(last.start, at));
+            runs.push(Span::between(at + SECTOR, last.end()));
+        }
+    }
+    runs.retain(|span| !span.is_empty());
+    runs
+}
+
+fn total(spans: &[Span]) -> u64 {
+    spans.iter().map(|span| u64::from(span.len)).sum()
+}
+
+/// Takes over what an earlier backup has read, where the chip still holds it. Where the firmware keeps its data every
+/// sector is compared; elsewhere a sample of each sector tells whether something was written in between, and if so,
+/// nothing counts.
+fn take_over(
+    device: &mut dyn ReadFlash,
+    earlier: &Earlier,
+    bytes: &mut [u8],
+    passes: &mut Passes,
+    run: &mut dyn Reporter,
+) -> Result<(), JobError> {
+    let mut kept = Passes { state: vec![0; passes.state.len()], keeper: None };
+    earlier.once.iter().for_each(|span| kept.set(*span, 1));
+    earlier.twice.iter().for_each(|span| kept.set(*span, 2));
+    let sectors: Vec<(u32, u8)> =
+        kept.state.iter().enumerate().map(|(at, state)| (at as u32 * SECTOR, *state)).collect();
+    let sectors: Vec<(u32, u8)> = sectors.into_iter().filter(|(_, state)| *state > 0).collect();
+    run.phase(Phase::Survey, sectors.len() as u64 * u64::from(SECTOR));
+    let mut counting = Vec::new();
+    for (at, state) in sectors {
+        let range = at as usize..(at + SECTOR) as usize;
+        let was = earlier.bytes.get(range.clone()).unwrap_or_default();
+        let same = if at >= DATA || device.abilities().prefer_crc {
+            device.compare(at, was, run)?.is_empty()
+        } else {
+            run.checkpoint()?;
+            run.advance(SECTOR.into());
+            sample_is_same(device, at, was)?
+        };
+        if same {
+            counting.push((at, state));
+        } else if at < DATA {
+            run.note(Level::Warning, format!("the chip was written to since (0x{at:06X}); reading it afresh"));
+            return Ok(());
+        }
+    }
+    for (at, state) in &counting {
+        let range = *at as usize..(*at + SECTOR) as usize;
+        if let (Some(place), Some(was)) = (bytes.get_mut(range.clone()), earlier.bytes.get(range)) {
+            place.copy_from_slice(was);
+            passes.set(Span::new(*at, SECTOR), *state);
+        }
+    }
+    run.note(Level::Info, format!("{} sectors are taken over from a backup that was cut off", counting.len()));
+    Ok(())
+}
+
+fn sample_is_same(device: &mut dyn ReadFlash, at: u32, was: &[u8]) -> Result<bool, JobError> {
+    let mut sample = [0; SAMPLE];
+    // The first bytes that are not blank tell most.
+    let from = was.iter().position(|byte| *byte != 0xFF).unwrap_or(0).min(was.len().saturating_sub(SAMPLE));
+    device.read(at + from as u32, &mut sample, &mut Unwatched)?;
+    Ok(was.get(from..from + SAMPLE) == Some(&sample))
 }
 
 /// Reads the whole chip into `bytes`, in blocks.
@@ -70,10 +243,13 @@ pub(super) fn settle(
     run: &mut dyn Reporter,
 ) -> Result<bool, JobError> {
     let Some(place) = bytes.get_mut(at as usize..(at + SECTOR) as usize) else { return Ok(false) };
-    for _ in 0..SETTLE_ATTEMPTS {
+    for attempt in 0..SETTLE_ATTEMPTS {
         run.checkpoint()?;
-        device.read(at, place, run)?;
-        if device.compare(at, place, run)?.is_empty() {
+        if attempt > 0 {
+            back_off(device, attempt, run)?;
+        }
+        device.read(at, place, &mut Unwatched)?;
+        if device.compare(at, place, &mut Unwatched)?.is_empty() {
             return Ok(true);
         }
     }

@@ -106,7 +106,7 @@ impl Identity {
             firmware: firmware_text(&content),
             code_key: content.key.map(|key| key.name()),
             mac_hash: mac.as_ref().map(rf::mac_hash),
-            chip_key: chip_key(mac.as_ref(), facts, flash),
+            chip_key: chip_key(mac.as_ref(), found.as_ref().map(|(place, _)| *place), facts, flash),
             rf_block: found.map(|(place, _)| place).or_else(|| chip.and_then(Family::rf_block)),
             abilities,
         }
@@ -130,14 +130,16 @@ fn firmware_text(content: &Firmware) -> Option<String> {
     open.or_else(tuya)
 }
 
-/// The MAC is what two chips never share. A chip without one is told by its boot loader and its flash.
-fn chip_key(mac: Option<&[u8; 6]>, facts: &Facts, flash: &[u8]) -> String {
+/// The MAC is what two chips never share. A chip without one is told by its flash and its RF calibration, which no
+/// ordinary write changes; without that too, by its boot loader.
+fn chip_key(mac: Option<&[u8; 6]>, rf_block: Option<Span>, facts: &Facts, flash: &[u8]) -> String {
     match mac {
         Some(mac) => format!("mac-{}", rf::mac_hash(mac).get(..16).unwrap_or_default()),
         None => {
             let mut hasher = Sha256::new();
             hasher.update(DeviceError::id_text(facts.jedec));
-            hasher.update(flash.get(..SECTOR as usize).unwrap_or_default());
+            let own = rf_block.unwrap_or(Span::new(0, SECTOR));
+            hasher.update(flash.get(own.start as usize..own.end() as usize).unwrap_or_default());
             format!("nomac-{}", hex(&hasher.finalize()).get(..16).unwrap_or_default())
         }
     }

@@ -1,9 +1,12 @@
 //! Jobs: what a user asks for, one file each. A job talks to a device and reports to its runner; it opens no file and
 //! asks no question.
 
+pub mod advice;
 pub mod backup;
 pub mod estimate;
 pub mod identify;
+pub mod journal;
+mod patience;
 pub mod plan;
 pub mod policy;
 pub mod protect;
@@ -13,15 +16,17 @@ mod survey;
 mod verify;
 mod write;
 
-pub use backup::back_up;
+pub use advice::{Advice, after_failure};
+pub use backup::{BackupSpec, Earlier, Keeper, KeeperHandle, back_up};
 pub use identify::{FlashIdentity, Identity};
+pub use journal::{Handed, Journal, JournalHandle, Start};
 pub use plan::{Action, Group, Plan, Run, Situation, plan};
 pub use policy::Refusal;
 pub use protect::{Protection, Range, RegisterBits};
 pub use report::{JobError, Phase, Reporter};
 pub use spec::{
-    BYPASS_PHRASE, BackupProof, BackupRead, Change, ConnectSpec, Extract, JobSpec, Outcome, ProtectGoal, ProvenBackup,
-    SectorCounts, SectorState, Usual, WriteReport, WriteSpec,
+    BYPASS_PHRASE, BackupProof, BackupRead, Change, ConnectSpec, Extract, Interrupted, JobSpec, Outcome, ProtectGoal,
+    ProvenBackup, SectorCounts, SectorState, Usual, WriteReport, WriteSpec,
 };
 pub use survey::survey;
 pub use verify::{extract, verify};

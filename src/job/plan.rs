@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use super::identify::Identity;
 use super::policy::{self, Refusal};
 use super::protect::{Protection, Range};
-use super::spec::{BackupProof, Change, SectorState, WriteSpec};
+use super::spec::{BackupProof, Change, Interrupted, SectorState, WriteSpec};
+use crate::codec::nor::StatusBytes;
 use crate::device::{Abilities, EraseUnit};
 use crate::units::{BLOCK, SECTOR, Span, size_text};
 
@@ -92,6 +93,8 @@ pub struct Plan {
     pub unlock: Option<Span>,
     /// Whether the protection is put back at the end.
     pub protect_after: bool,
+    /// The status registers it is put back to; `None` where it is not, or cannot be.
+    pub lock: Option<StatusBytes>,
     /// Estimated time.
     #[serde(serialize_with = "whole_seconds")]
     pub time: Duration,
@@ -118,6 +121,24 @@ pub struct Situation<'a> {
     pub abilities: Abilities,
     /// What stands on the whole chip now.
     pub current: &'a [u8],
+}
+
+impl Group {
+    /// The sectors that this group touches, as runs.
+    pub fn sectors(&self) -> Vec<Span> {
+        let erased = self.erases.iter().flat_map(|(unit, at)| Span::new(*at, unit.bytes()).pieces(SECTOR));
+        let mut all: Vec<u32> = erased.map(|sector| sector.start).chain(self.programs.iter().copied()).collect();
+        all.sort_unstable();
+        all.dedup();
+        let mut runs: Vec<Span> = Vec::new();
+        for at in all {
+            match runs.last_mut() {
+                Some(last) if last.end() == at => last.len += SECTOR,
+                _ => runs.push(Span::new(at, SECTOR)),
+            }
+        }
+        runs
+    }
 }
 
 impl Plan {
@@ -185,8 +206,10 @@ impl Plan {
 /// [`Refusal`] with the rule and the facts that contradict each other.
 pub fn plan(spec: &WriteSpec, situation: &Situation<'_>) -> Result<Plan, Refusal> {
     let placed = policy::place(spec, situation)?;
-    let wanted = overlay(situation.current, placed.span.start, placed.image);
-    let runs = runs(situation.current, &wanted, placed.span.to_sectors());
+    let interrupted = spec.interrupted.as_ref();
+    let wanted = overlay(base(situation.current, interrupted), placed.span.start, &placed.image);
+    let distrusted = |at| interrupted.is_some_and(|interrupted| interrupted.distrusts(at));
+    let runs = runs(situation.current, &wanted, placed.span.to_sectors(), distrusted);
     policy::check(spec, situation, &placed, &runs)?;
 
     let groups = groups(&runs);
@@ -195,6 +218,20 @@ pub fn plan(spec: &WriteSpec, situation: &Situation<'_>) -> Result<Plan, Refusal
         Range::Protected(span) if changes(span) => Some(span),
         _ => None,
     };
+    // What the first of several interrupted writes found is what the protection goes back to.
+    let status = situation.protection.status;
+    let found = interrupted.and_then(|interrupted| interrupted.status).filter(|_| status.is_some()).or(status);
+    let lock = found.filter(|found| spec.protect_after && (unlock.is_some() || !same(Some(*found), status)));
+    let mut notes = placed.notes;
+    let again = runs_of(&runs, &distrusted);
+    if again > 0 {
+        notes.push(format!(
+            "{again} sectors were being changed when an earlier write was cut off; they are erased again whatever they read"
+        ));
+    }
+    if changes(Span::new(0, situation.identity.flash.size)) && status.is_none() {
+        notes.push(situation.protection.sentence.clone());
+    }
     let mut plan = Plan {
         name: spec.name.clone(),
         about: placed.about,
@@ -204,9 +241,10 @@ pub fn plan(spec: &WriteSpec, situation: &Situation<'_>) -> Result<Plan, Refusal
         runs,
         groups,
         unlock,
-        protect_after: spec.protect_after && unlock.is_some(),
+        protect_after: lock.is_some(),
+        lock,
         time: Duration::ZERO,
-        notes: placed.notes,
+        notes,
         hash: String::new(),
         before: situation.current.into(),
         wanted: wanted.into(),
@@ -216,21 +254,45 @@ pub fn plan(spec: &WriteSpec, situation: &Situation<'_>) -> Result<Plan, Refusal
     Ok(plan)
 }
 
-fn overlay(current: &[u8], at: u32, image: &[u8]) -> Vec<u8> {
-    let mut wanted = current.to_vec();
+/// Whether two readings of the registers are the same but for the two bits that every command moves, WIP and WEL.
+fn same(one: Option<StatusBytes>, other: Option<StatusBytes>) -> bool {
+    let settled = |status: StatusBytes| StatusBytes { sr1: status.sr1 & !0b11, ..status };
+    one.map(settled) == other.map(settled)
+}
+
+/// How many sectors of the runs are distrusted.
+fn runs_of(runs: &[Run], distrusted: &impl Fn(u32) -> bool) -> usize {
+    runs.iter().flat_map(|run| run.span.pieces(SECTOR)).filter(|sector| distrusted(sector.start)).count()
+}
+
+/// What the sectors hold as far as it can be trusted: a sector that was torn holds, beside the image, what its journal
+/// recorded and not what it reads.
+fn base(current: &[u8], interrupted: Option<&Interrupted>) -> Vec<u8> {
+    let mut base = current.to_vec();
+    for (at, content) in
+        interrupted.iter().flat_map(|interrupted| interrupted.edges.iter().filter(|(at, _)| interrupted.distrusts(*at)))
+    {
+        if let Some(place) = base.get_mut(*at as usize..*at as usize + content.len()) {
+            place.copy_from_slice(content);
+        }
+    }
+    base
+}
+
+fn overlay(mut wanted: Vec<u8>, at: u32, image: &[u8]) -> Vec<u8> {
     if let Some(place) = wanted.get_mut(at as usize..at as usize + image.len()) {
         place.copy_from_slice(image);
     }
     wanted
 }
 
-/// Decides every sector of `span` by its present and its wanted content.
-pub(super) fn runs(current: &[u8], wanted: &[u8], span: Span) -> Vec<Run> {
+/// Decides every sector of `span` by its present and its wanted content. What a distrusted sector reads does not count.
+pub(super) fn runs(current: &[u8], wanted: &[u8], span: Span, distrusted: impl Fn(u32) -> bool) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for sector in span.pieces(SECTOR) {
         let range = sector.start as usize..sector.end() as usize;
         let (Some(is), Some(shall)) = (current.get(range.clone()), wanted.get(range)) else { break };
-        let action = action(is, shall);
+        let action = if distrusted(sector.start) { afresh(shall) } else { action(is, shall) };
         match runs.last_mut() {
             Some(last) if last.action == action && last.span.end() == sector.start => last.span.len += SECTOR,
             _ => runs.push(Run { span: sector, action }),
@@ -244,11 +306,14 @@ fn action(is: &[u8], shall: &[u8]) -> Action {
         Action::Keep
     } else if is.iter().zip(shall).all(|(is, shall)| is & shall == *shall) {
         Action::Program
-    } else if shall.iter().all(|&byte| byte == 0xFF) {
-        Action::Erase
     } else {
-        Action::EraseProgram
+        afresh(shall)
     }
+}
+
+/// What makes a sector right whatever it holds.
+fn afresh(shall: &[u8]) -> Action {
+    if shall.iter().all(|&byte| byte == 0xFF) { Action::Erase } else { Action::EraseProgram }
 }
 
 /// Cuts the work at 64 KiB borders. A whole block is erased at once where every one of its sectors changes and at
@@ -283,7 +348,7 @@ pub(super) fn groups(runs: &[Run]) -> Vec<Group> {
 
 fn hash(plan: &Plan, spec: &WriteSpec, situation: &Situation<'_>) -> String {
     let mut hasher = Sha256::new();
-    hasher.update(b"bkbench plan 1\0");
+    hasher.update(b"bkbench plan 2\0");
     hasher.update(situation.identity.chip_key.as_bytes());
     for run in &plan.runs {
         hasher.update(run.span.start.to_le_bytes());
@@ -302,7 +367,13 @@ fn hash(plan: &Plan, spec: &WriteSpec, situation: &Situation<'_>) -> String {
     let unlock = plan.unlock.unwrap_or_default();
     hasher.update(unlock.start.to_le_bytes());
     hasher.update(unlock.len.to_le_bytes());
-    hasher.update([u8::from(plan.protect_after)]);
+    hasher.update(plan.lock.map(|status| status.to_string()).unwrap_or_default());
+    for span in spec.interrupted.iter().flat_map(|interrupted| &interrupted.distrusted) {
+        hasher.update(span.start.to_le_bytes());
+        hasher.update(span.len.to_le_bytes());
+    }
+    hasher.update(spec.change.word());
+    hasher.update([u8::from(spec.mac_lost)]);
     hasher.update(match &spec.backup {
         BackupProof::Proven(backup) => backup.sha256.as_bytes(),
         BackupProof::Bypassed(phrase) => phrase.as_bytes(),
@@ -325,7 +396,7 @@ mod tests {
     use super::*;
 
     fn acts(current: &[u8], wanted: &[u8]) -> Vec<Action> {
-        runs(current, wanted, Span::new(0, current.len() as u32)).iter().map(|run| run.action).collect()
+        runs(current, wanted, Span::new(0, current.len() as u32), |_| false).iter().map(|run| run.action).collect()
     }
 
     #[test]
@@ -348,12 +419,40 @@ mod tests {
     }
 
     #[test]
+    fn a_distrusted_sector_is_erased_again_whatever_it_reads() {
+        let content = [0x55; 2 * 4096];
+        let runs = runs(&content, &content, Span::new(0, 2 * SECTOR), |at| at == SECTOR);
+        let actions: Vec<Action> = runs.iter().map(|run| run.action).collect();
+        assert_eq!(actions, [Action::Keep, Action::EraseProgram]);
+        assert_eq!(afresh(&[0xFF; 4096]), Action::Erase);
+    }
+
+    #[test]
+    fn a_torn_sector_that_the_image_covers_in_part_gets_its_other_part_from_the_journal() {
+        let torn = vec![0xFF; 3 * 4096];
+        let edge = (SECTOR, vec![7; 4096]);
+        let distrusted = vec![Span::new(SECTOR, SECTOR)];
+        let interrupted =
+            Interrupted { distrusted, edges: vec![edge.clone(), (0, vec![9; 4096])], ..Interrupted::default() };
+        let base = base(&torn, Some(&interrupted));
+        assert_eq!(base[4096..8192], edge.1);
+        assert!(base[..4096].iter().all(|byte| *byte == 0xFF), "a sector that was proven done is taken as it reads");
+    }
+
+    #[test]
+    fn a_group_names_the_sectors_it_touches_and_no_others() {
+        let erases = vec![(EraseUnit::Sector, 0x3000), (EraseUnit::Sector, 0x1000)];
+        let group = Group { erases, programs: vec![0x2000, 0x6000], span: Span::between(0x1000, 0x7000) };
+        assert_eq!(group.sectors(), [Span::between(0x1000, 0x4000), Span::between(0x6000, 0x7000)]);
+    }
+
+    #[test]
     fn a_block_that_changes_as_a_whole_is_erased_at_once() {
         let current = vec![0; 2 * BLOCK as usize];
         let mut wanted = vec![0x80; 2 * BLOCK as usize];
         wanted[BLOCK as usize + 5] = 0x80;
         wanted[BLOCK as usize..][..4096].fill(0);
-        let groups = groups(&runs(&current, &wanted, Span::new(0, 2 * BLOCK)));
+        let groups = groups(&runs(&current, &wanted, Span::new(0, 2 * BLOCK), |_| false));
         assert_eq!(groups.len(), 2);
         assert_eq!(groups[0].erases, [(EraseUnit::Block, 0)]);
         assert_eq!(groups[0].programs.len(), 16);

@@ -1,11 +1,13 @@
 //! The rules of a write: where an image belongs, and what is refused (product.md §4, rules 2 to 4).
 
+use std::borrow::Cow;
+
 use super::plan::{Action, Run, Situation};
 use super::protect::Range;
 use super::spec::{BYPASS_PHRASE, BackupProof, Change, WriteSpec};
 use crate::image::Kind;
 use crate::image::family::Family;
-use crate::image::finding::Severity;
+use crate::image::finding::{Finding, Severity};
 use crate::image::firmware::{self, Firmware};
 use crate::problem::{Class, Explain, Problem};
 use crate::units::{SECTOR, Span, Verdict};
@@ -18,7 +20,7 @@ pub(super) struct Placed<'a> {
     /// Where it goes.
     pub span: Span,
     /// The bytes that go there.
-    pub image: &'a [u8],
+    pub image: Cow<'a, [u8]>,
     /// What it is, in words.
     pub about: String,
     /// What the person should know.
@@ -138,6 +140,20 @@ pub enum Refusal {
         /// The backup.
         path: String,
     },
+    /// The file is no backup of the connected chip's size, or not what the backup holds.
+    #[error("{image} is not a whole backup of a chip of {size} bytes")]
+    NotTheBackup {
+        /// The file.
+        image: String,
+        /// The chip's size in bytes.
+        size: u32,
+    },
+    /// An earlier write was cut off, and this one would leave torn sectors behind.
+    #[error("{span} was being changed when an earlier write was cut off, and is not part of this one")]
+    LeavesTorn {
+        /// The first of those ranges.
+        span: Span,
+    },
     /// The protection is in the way and cannot be lifted.
     #[error("{span} is write-protected and the protection cannot be lifted: {why}")]
     Locked {
@@ -151,15 +167,16 @@ pub enum Refusal {
 /// Decides where the image goes and whether it may go there at all.
 pub(super) fn place<'a>(spec: &'a WriteSpec, situation: &Situation<'_>) -> Result<Placed<'a>, Refusal> {
     let identity = situation.identity;
-    let Some(chip) = identity.chip.filter(|_| identity.verdict >= Verdict::Likely) else {
-        return Err(Refusal::UnknownChip { verdict: identity.verdict });
-    };
     if let (Some(jedec), None) = (&identity.flash.jedec, &identity.flash.part) {
         return Err(Refusal::UnknownFlash { jedec: jedec.clone() });
     }
     let placed = match spec.change {
-        Change::Erase => place_erase(spec)?,
-        Change::Image => place_image(spec, situation, chip)?,
+        Change::Erase => {
+            known_chip(spec, situation)?;
+            place_erase(spec)?
+        }
+        Change::Image => place_image(spec, situation, known_chip(spec, situation)?)?,
+        Change::Restore | Change::RfBlock => place_backup(spec, situation)?,
     };
     let size = identity.flash.size;
     if u64::from(placed.span.start) + placed.image.len() as u64 > u64::from(size) || placed.image.is_empty() {
@@ -168,12 +185,52 @@ pub(super) fn place<'a>(spec: &'a WriteSpec, situation: &Situation<'_>) -> Resul
     Ok(placed)
 }
 
+/// The chip, sure enough to write to it. A chip in the middle of an interrupted write cannot show all of its marks, so
+/// what was known of it before counts.
+fn known_chip(spec: &WriteSpec, situation: &Situation<'_>) -> Result<Family, Refusal> {
+    let identity = situation.identity;
+    let sure = identity.chip.filter(|_| identity.verdict >= Verdict::Likely);
+    let before = || spec.interrupted.as_ref().filter(|left| left.chip_key == identity.chip_key)?.chip;
+    sure.or_else(before).ok_or(Refusal::UnknownChip { verdict: identity.verdict })
+}
+
+/// What is put back comes from the backup byte by byte; a whole one fits the chip exactly.
+fn place_backup<'a>(spec: &'a WriteSpec, situation: &Situation<'_>) -> Result<Placed<'a>, Refusal> {
+    let size = situation.identity.flash.size;
+    let refused = || Refusal::NotTheBackup { image: spec.name.clone(), size };
+    let BackupProof::Proven(backup) = &spec.backup else { return Err(Refusal::NoBackup) };
+    let at = spec.at.unwrap_or(0);
+    let span = Span::new(at, spec.image.len() as u32);
+    let in_backup = backup.bytes.get(at as usize..(at as usize).saturating_add(spec.image.len()));
+    let whole = backup.bytes.len() as u64 == u64::from(size) && (spec.change == Change::RfBlock || span.len == size);
+    if !whole || in_backup != Some(&*spec.image) {
+        return Err(refused());
+    }
+    let mut notes = vec![format!("from the backup {}", backup.path.display())];
+    let about = match spec.change {
+        Change::RfBlock if rf_places().any(|place| place == span) => "RF calibration and MAC of this chip".to_owned(),
+        Change::RfBlock => return Err(refused()),
+        _ => "backup of this chip".to_owned(),
+    };
+    if spec.mac_lost {
+        notes.push(
+            "the chip shows no MAC: that the backup is of this chip was said by a person, not measured".to_owned(),
+        );
+    }
+    Ok(Placed { span, image: Cow::Borrowed(&spec.image), about, notes })
+}
+
+fn rf_places() -> impl Iterator<Item = Span> {
+    [Family::Bk7231T, Family::Bk7231N].into_iter().filter_map(Family::rf_block)
+}
+
 fn place_erase(spec: &WriteSpec) -> Result<Placed<'_>, Refusal> {
     let span = Span::new(spec.at.unwrap_or(0), spec.image.len() as u32);
     if spec.at.is_none() || span.is_empty() || span.to_sectors() != span {
         return Err(Refusal::NotSectors { span });
     }
-    Ok(Placed { span, image: &spec.image, about: "empty flash".to_owned(), notes: Vec::new() })
+    let (image, about) = (Cow::Borrowed(&*spec.image), "empty flash".to_owned());
+    Ok(Placed { span, image, about, notes: Vec::new() })
 }
 
 fn place_image<'a>(spec: &'a WriteSpec, situation: &Situation<'_>, chip: Family) -> Result<Placed<'a>, Refusal> {
@@ -209,7 +266,30 @@ fn place_image<'a>(spec: &'a WriteSpec, situation: &Situation<'_>, chip: Family)
         }
         _ => (at, &*spec.image),
     };
-    Ok(Placed { span: Span::new(at, bytes.len() as u32), image: bytes, about: about(&firmware), notes })
+    let span = Span::new(at, bytes.len() as u32);
+    let mut placed = Placed { span, image: Cow::Borrowed(bytes), about: about(&firmware), notes };
+    if firmware.kind == Kind::Dump {
+        keep_own_rf(&mut placed, situation, chip);
+    }
+    Ok(placed)
+}
+
+/// A whole dump brings the RF calibration and MAC of the chip it was read from; this chip keeps its own (rule 3).
+fn keep_own_rf(placed: &mut Placed<'_>, situation: &Situation<'_>, chip: Family) {
+    let Some(rf) = situation.identity.rf_block.or_else(|| chip.rf_block()) else { return };
+    let part = rf.intersection(placed.span);
+    let from = part.start.saturating_sub(placed.span.start) as usize;
+    let own = situation.current.get(part.start as usize..part.end() as usize);
+    let theirs = placed.image.get(from..from + part.len as usize);
+    if part.is_empty() || own == theirs {
+        return;
+    }
+    if let (Some(own), Some(place)) = (own, placed.image.to_mut().get_mut(from..from + part.len as usize)) {
+        place.copy_from_slice(own);
+        placed.notes.push(format!(
+            "the file holds the RF calibration and MAC of another chip; {rf} keeps what this chip has there"
+        ));
+    }
 }
 
 /// Kind, chip and version: `QIO for BK7231T, OpenBK7231T_1.18.300`.
@@ -236,7 +316,7 @@ fn check_code(spec: &WriteSpec, firmware: &Firmware, situation: &Situation<'_>, 
             return Err(Refusal::OtherChip { image: image(), image_chip, chip: chip.name() });
         }
     }
-    if let Some(finding) = firmware.problems.iter().find(|finding| finding.severity == Severity::Error) {
+    if let Some(finding) = firmware.problems.iter().find(|finding| forbids(finding)) {
         return Err(Refusal::Damaged { image: image(), why: finding.what.clone() });
     }
     let image_key = firmware.key.map_or_else(|| "unknown".to_owned(), |key| key.name());
@@ -246,6 +326,12 @@ fn check_code(spec: &WriteSpec, firmware: &Firmware, situation: &Situation<'_>, 
         }
         _ => Ok(()),
     }
+}
+
+/// Whether a finding forbids writing. Damaged code in a dump may be what a chip really held, and putting it back is
+/// what a restore is for; onto another chip it is not written.
+fn forbids(finding: &Finding) -> bool {
+    finding.severity == Severity::Error || [Finding::BAD_BLOCK, Finding::CUT_OFF].contains(&finding.code)
 }
 
 /// Boot loader and application: where only recognised code is written.
@@ -263,8 +349,14 @@ pub(super) fn check(
     runs: &[Run],
 ) -> Result<(), Refusal> {
     let changes = |span: Span| runs.iter().any(|run| run.action != Action::Keep && run.span.overlaps(span));
-    if let Some(rf) = situation.identity.rf_block.filter(|rf| changes(*rf)) {
+    if !spec.change.from_backup()
+        && let Some(rf) = guarded(spec, situation).filter(|rf| changes(*rf))
+    {
         return Err(Refusal::RfBlock { span: rf });
+    }
+    let torn = spec.interrupted.iter().flat_map(|interrupted| &interrupted.distrusted);
+    if let Some(span) = torn.copied().find(|torn| !placed.span.to_sectors().covers(*torn)) {
+        return Err(Refusal::LeavesTorn { span });
     }
     let first = situation.abilities.first_writable;
     if changes(Span::between(0, first)) {
@@ -278,7 +370,9 @@ pub(super) fn check(
     match &spec.backup {
         BackupProof::None => return Err(Refusal::NoBackup),
         BackupProof::Bypassed(phrase) if phrase != BYPASS_PHRASE => return Err(Refusal::WrongPhrase),
-        BackupProof::Proven(backup) if backup.chip_key != situation.identity.chip_key => {
+        BackupProof::Proven(backup)
+            if backup.chip_key != situation.identity.chip_key && !lost_its_mac(spec, situation) =>
+        {
             return Err(Refusal::ForeignBackup { path: backup.path.display().to_string() });
         }
         _ => {}
@@ -289,6 +383,17 @@ pub(super) fn check(
         }
         _ => Ok(()),
     }
+}
+
+/// Where RF calibration and MAC lie on this chip.
+fn guarded(spec: &WriteSpec, situation: &Situation<'_>) -> Option<Span> {
+    let before = || spec.interrupted.as_ref().and_then(|left| left.chip).and_then(Family::rf_block);
+    situation.identity.rf_block.or_else(before)
+}
+
+/// Whether a person's word stands in for the MAC: only where the chip shows none.
+fn lost_its_mac(spec: &WriteSpec, situation: &Situation<'_>) -> bool {
+    spec.change.from_backup() && spec.mac_lost && situation.identity.mac_hash.is_none()
 }
 
 impl Explain for Refusal {
@@ -368,6 +473,18 @@ impl Explain for Refusal {
                 "E415",
                 "its MAC is not the one of the connected chip (rule 2)",
                 "make a backup of this chip".to_owned(),
+            ),
+            Self::NotTheBackup { .. } => (
+                "E418",
+                "a restore puts back what a backup of this very chip holds, byte by byte",
+                "name a backup that this program made of this chip; other images go through `bkbench write`".to_owned(),
+            ),
+            Self::LeavesTorn { .. } => (
+                "E419",
+                "sectors that were torn in mid-erase may read right now and wrong later (rule 9)",
+                "finish the earlier write with `bkbench resume`, over the wire it was begun on, or put the backup back \
+                 with `bkbench restore`"
+                    .to_owned(),
             ),
             Self::Locked { .. } => (
                 "E416",

@@ -10,10 +10,13 @@ use super::plan::Plan;
 use super::policy::Refusal;
 use super::protect::Protection;
 use super::spec::SectorState;
-use crate::device::{Cancelled, DeviceError, Level, Watch};
+use crate::device::{Cancelled, DeviceError, Watch};
 use crate::link::LinkError;
 use crate::problem::{Class, Explain, Problem};
 use crate::units::Span;
+
+/// Code of the failure after which nothing on the chip may be believed: sectors outside the plan changed.
+pub(super) const KEPT_CHANGED: &str = "E511";
 
 /// The phases of a job, in the order a write passes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -68,6 +71,8 @@ pub trait Reporter: Watch {
     fn identity(&mut self, identity: Arc<Identity>);
     /// The protection was read.
     fn protection(&mut self, protection: Arc<Protection>);
+    /// The wires asked for a lower speed: bit clock in Hz or rate in baud from now on.
+    fn slowed(&mut self, speed: u32);
     /// How often something had to be done again in this job so far.
     fn retries(&self) -> u32;
     /// Time on the link's clock.
@@ -95,6 +100,9 @@ pub enum JobError {
         /// Why.
         why: String,
     },
+    /// The record of the write could not be kept.
+    #[error("the record of this write could not be kept: {}", .0.what)]
+    Journal(Problem),
     /// The plan made right before the first erase is not the one agreed to.
     #[error("the plan changed since it was agreed to: {agreed} then, {now} now")]
     PlanChanged {
@@ -185,6 +193,16 @@ impl Explain for JobError {
                 "the part, its lock bits or the link do not allow it",
                 "over a basic boot loader use SPI; with lock bits set, power-cycle the module and try again",
             ),
+            Self::Journal(problem) => Problem::new(
+                problem.class,
+                "E505",
+                what,
+                format!(
+                    "without the record on the disk a write that is cut off could not be finished: {}",
+                    problem.cause
+                ),
+                problem.remedy.clone(),
+            ),
             Self::PlanChanged { .. } => Problem::new(
                 Class::Refused,
                 "E504",
@@ -197,7 +215,7 @@ impl Explain for JobError {
             }
             Self::KeptChanged { .. } => Problem::new(
                 Class::Verification,
-                "E511",
+                KEPT_CHANGED,
                 what,
                 "the chip took a command for another address: a disturbed line or an address wrap",
                 "lower the speed, check the wires, then write the backup's sectors back",
@@ -224,21 +242,5 @@ impl Explain for JobError {
                 "give a range inside the chip",
             ),
         }
-    }
-}
-
-/// Hands everything on but the byte counts: looking again must not move the gauge.
-pub(super) struct Quiet<'a>(pub(super) &'a mut dyn Reporter);
-
-impl Watch for Quiet<'_> {
-    fn advance(&mut self, _: u64) {}
-    fn note(&mut self, level: Level, text: String) {
-        self.0.note(level, text);
-    }
-    fn retried(&mut self, what: String) {
-        self.0.retried(what);
-    }
-    fn checkpoint(&mut self) -> Result<(), Cancelled> {
-        self.0.checkpoint()
     }
 }

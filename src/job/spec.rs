@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::backup::BackupSpec;
 use super::identify::Identity;
+use super::journal::JournalHandle;
 use super::plan::Plan;
 use super::protect::Protection;
 use crate::codec::nor::StatusBytes;
+use crate::image::Family;
 use crate::image::plausible::Rule;
 use crate::link::{LinkError, LinkSpec};
 use crate::units::{Span, Verdict};
@@ -27,7 +30,7 @@ pub enum JobSpec {
     /// Reads the status registers and decodes them.
     Protection,
     /// Reads the whole chip in two independent passes.
-    Backup,
+    Backup(BackupSpec),
     /// Reads a range once and compares it once: an extract.
     Read(Span),
     /// Surveys the chip and makes the plan of a write; changes nothing.
@@ -38,6 +41,8 @@ pub enum JobSpec {
         spec: WriteSpec,
         /// The hash of the plan that was shown and agreed to.
         agreed: String,
+        /// Where the work is recorded as it goes on, so that a later start can finish it. `None` keeps no record.
+        journal: Option<JournalHandle>,
     },
     /// Compares the flash from `at` with `expected`.
     Verify {
@@ -60,11 +65,15 @@ impl JobSpec {
             Self::Disconnect => "disconnect",
             Self::Identify => "identify",
             Self::Protection => "read protection",
-            Self::Backup => "back up",
+            Self::Backup(_) => "back up",
             Self::Read(_) => "read",
             Self::Plan(_) => "plan",
-            Self::Write { spec, .. } if spec.change == Change::Erase => "erase",
-            Self::Write { .. } => "write",
+            Self::Write { spec, .. } => match spec.change {
+                Change::Image => "write",
+                Change::Erase => "erase",
+                Change::Restore => "restore",
+                Change::RfBlock => "rebuild RF block",
+            },
             Self::Verify { .. } => "verify",
             Self::SetProtection(ProtectGoal::Off) => "unlock",
             Self::SetProtection(ProtectGoal::On) => "lock",
@@ -132,12 +141,38 @@ impl ConnectSpec {
 
 /// What a write changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// Puts the image there.
     Image,
     /// Leaves the range erased. Must be whole sectors.
     Erase,
+    /// Puts a proven backup of this very chip back, whole.
+    Restore,
+    /// Puts the sector with RF calibration and MAC back, from a proven backup of this very chip, and nothing else.
+    RfBlock,
+}
+
+impl Change {
+    /// The word for files and JSON; the same as the serialised form.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Erase => "erase",
+            Self::Restore => "restore",
+            Self::RfBlock => "rf-block",
+        }
+    }
+
+    /// The change with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Image, Self::Erase, Self::Restore, Self::RfBlock].into_iter().find(|change| change.word() == word)
+    }
+
+    /// Whether what is written is this very chip's own backup, which alone may hold RF calibration and MAC (rule 3).
+    pub const fn from_backup(self) -> bool {
+        matches!(self, Self::Restore | Self::RfBlock)
+    }
 }
 
 /// A write before it is planned.
@@ -155,6 +190,34 @@ pub struct WriteSpec {
     pub backup: BackupProof,
     /// Put the protection found before back at the end, also after a failure.
     pub protect_after: bool,
+    /// What an earlier write that never came to its end left on this chip.
+    pub interrupted: Option<Interrupted>,
+    /// The chip shows no MAC any more, and the person says that the backup is of this chip all the same. Counts for
+    /// [`Change::Restore`] and [`Change::RfBlock`] only, and never against a MAC that is there.
+    pub mac_lost: bool,
+}
+
+/// What a write that was cut off left behind, as its journal has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interrupted {
+    /// The chip they are of ([`Identity::chip_key`]).
+    pub chip_key: String,
+    /// Sectors of groups that were begun and not proven done. A torn erase may read right now and wrong later, so they
+    /// are erased again whatever they read.
+    pub distrusted: Vec<Span>,
+    /// Whole sectors, by offset, that the image covers only in part: what they were to hold in the end.
+    pub edges: Vec<(u32, Vec<u8>)>,
+    /// The status registers before the first of the writes that were cut off.
+    pub status: Option<StatusBytes>,
+    /// The chip as it was identified before.
+    pub chip: Option<Family>,
+}
+
+impl Interrupted {
+    /// Whether the sector at `at` is distrusted.
+    pub fn distrusts(&self, at: u32) -> bool {
+        self.distrusted.iter().any(|span| span.contains(at))
+    }
 }
 
 /// What stands behind a write (product.md rule 2).
@@ -279,6 +342,8 @@ pub struct WriteReport {
     pub sha256: String,
     /// What had to be done again.
     pub retries: u32,
+    /// Bit clock in Hz or rate in baud at the end; lower than at the beginning when the wires asked for it.
+    pub speed: u32,
     /// What became of the protection, in words.
     pub protection: String,
     /// Time taken on the link's clock.

@@ -2,6 +2,7 @@
 //! back, so a misread would be written into the chip.
 
 use super::backup::{read_into, settle};
+use super::patience::Quiet;
 use super::report::{JobError, Phase, Reporter};
 use crate::device::ReadFlash;
 use crate::units::SECTOR;
@@ -82,7 +83,7 @@ pub(super) fn confirmed(
         let expected = wanted.get(at as usize..(at + SECTOR) as usize).unwrap_or_default();
         for _ in 0..LOOKS {
             run.checkpoint()?;
-            if device.compare(at, expected, &mut super::report::Quiet(run))?.is_empty() {
+            if device.compare(at, expected, &mut Quiet(run))?.is_empty() {
                 run.retried(format!("sector 0x{at:06X} was misread once"));
                 continue 'sectors;
             }

@@ -6,18 +6,22 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::identify::Identity;
+use super::journal::{JournalHandle, Start};
+use super::patience::{Quiet, back_off};
 use super::plan::{self, Action, Group, Plan, Situation, hex};
 use super::protect::{self, Protection, Range};
-use super::report::{JobError, Phase, Quiet, Reporter};
+use super::report::{JobError, Phase, Reporter};
 use super::spec::{BackupProof, ProtectGoal, SectorCounts, SectorState, WriteReport, WriteSpec};
 use super::survey::{confirmed, survey};
 use super::verify::first_difference;
-use crate::device::{Level, SectorData, WriteFlash};
+use crate::device::{DeviceError, EraseUnit, Level, SectorData, WriteFlash};
 use crate::link::LinkInfo;
 use crate::units::{SECTOR, Span, hex_text};
 
-/// How often a sector that verifies wrong is erased and written again.
-const WRITE_ATTEMPTS: u32 = 3;
+/// How often a group is tried, the first time included: once more as it is, then a step slower each time.
+const ATTEMPTS: u32 = 5;
+/// How often sectors that the final comparison finds different are looked at again before that is believed.
+const SECOND_LOOKS: u32 = 2;
 
 /// Looks at the chip and makes the plan; changes nothing.
 ///
@@ -29,6 +33,22 @@ pub fn make_plan(
     spec: &WriteSpec,
     run: &mut dyn Reporter,
 ) -> Result<Plan, JobError> {
+    Ok(look(device, link, spec, run)?.plan)
+}
+
+/// What a look at the chip gives.
+struct Looked {
+    plan: Plan,
+    identity: Identity,
+    protection: Protection,
+}
+
+fn look(
+    device: &mut dyn WriteFlash,
+    link: &LinkInfo,
+    spec: &WriteSpec,
+    run: &mut dyn Reporter,
+) -> Result<Looked, JobError> {
     let known = match &spec.backup {
         BackupProof::Proven(backup) => Some(&*backup.bytes),
         _ => None,
@@ -40,24 +60,26 @@ pub fn make_plan(
     run.protection(Arc::new(protection.clone()));
     let abilities = device.abilities();
     let situation = Situation { identity: &identity, protection: &protection, abilities, current: &current };
-    Ok(plan::plan(spec, &situation)?)
+    let plan = plan::plan(spec, &situation)?;
+    Ok(Looked { plan, identity, protection })
 }
 
 /// Identifies the chip again, makes the plan again, and carries it out when it is the one agreed to.
 ///
 /// # Errors
 /// [`JobError::PlanChanged`], [`JobError::VerifyFailed`], [`JobError::KeptChanged`], [`JobError::Refused`],
-/// [`JobError::Device`]. The reporter knows by then what every sector holds.
+/// [`JobError::Journal`], [`JobError::Device`]. The reporter knows by then what every sector holds.
 pub fn write(
     device: &mut dyn WriteFlash,
     link: &LinkInfo,
     spec: &WriteSpec,
     agreed: &str,
+    journal: Option<&JournalHandle>,
     run: &mut dyn Reporter,
 ) -> Result<WriteReport, JobError> {
     let began = run.now();
     device.identify_again()?;
-    let plan = make_plan(device, link, spec, run)?;
+    let Looked { plan, identity, protection: before } = look(device, link, spec, run)?;
     if plan.hash != agreed {
         let tail = |hash: &str| hash.get(hash.len().saturating_sub(4)..).unwrap_or(hash).to_owned();
         return Err(JobError::PlanChanged { agreed: tail(agreed), now: tail(&plan.hash) });
@@ -65,15 +87,24 @@ pub fn write(
     let plan = Arc::new(plan);
     run.planned(Arc::clone(&plan));
 
-    let before = protect::read(device)?;
+    if let Some(journal) = journal.filter(|_| !plan.is_empty()) {
+        let status = spec.interrupted.as_ref().and_then(|left| left.status).or(before.status);
+        let start = Start { spec, plan: &plan, identity: &identity, status };
+        journal.get().begin(&start).map_err(JobError::Journal)?;
+    }
     if plan.unlock.is_some() && !plan.is_empty() {
         run.phase(Phase::Unlock, 0);
         let after = protect::change(device, &before, ProtectGoal::Off, run)?;
         run.protection(Arc::new(after));
     }
-    let carried_out = carry_out(device, &plan, run);
+    let mut touched = false;
+    let carried_out = carry_out(device, &plan, journal, &mut touched, run);
     // Put back also after a failure: a chip that was locked before is not left open by accident.
     let protection = lock_again(device, &plan, &before, run);
+    let nothing_left = carried_out.is_ok() || (!touched && spec.interrupted.is_none());
+    if let Some(journal) = journal.filter(|_| nothing_left && protection.is_ok()) {
+        journal.get().finished().map_err(JobError::Journal)?;
+    }
     carried_out?;
     let protection = protection?;
     // The chip holds other firmware now.
@@ -90,6 +121,7 @@ pub fn write(
         kept_proven: true,
         sha256: hex(&Sha256::digest(&plan.wanted)),
         retries: run.retries(),
+        speed: device.facts().speed,
         protection,
         took: run.now().saturating_sub(began),
         backup: match &spec.backup {
@@ -108,9 +140,9 @@ fn lock_again(
     before: &Protection,
     run: &mut dyn Reporter,
 ) -> Result<String, JobError> {
-    let Some(status) = before.status.filter(|_| plan.protect_after) else {
+    let Some(status) = plan.lock else {
         return Ok(match (before.status, plan.unlock) {
-            (None, _) => "not readable over this link; not changed by this program".to_owned(),
+            (None, _) => before.sentence.clone(),
             (Some(_), None) => "not changed".to_owned(),
             (Some(_), Some(span)) => format!("lifted from {span} and left open"),
         });
@@ -122,19 +154,33 @@ fn lock_again(
     Ok(format!("put back: {}", after.sentence))
 }
 
-fn carry_out(device: &mut dyn WriteFlash, plan: &Plan, run: &mut dyn Reporter) -> Result<(), JobError> {
+fn carry_out(
+    device: &mut dyn WriteFlash,
+    plan: &Plan,
+    journal: Option<&JournalHandle>,
+    touched: &mut bool,
+    run: &mut dyn Reporter,
+) -> Result<(), JobError> {
     let total: u64 = plan.groups.iter().map(|group| u64::from(group.span.len)).sum();
     if total > 0 {
         run.phase(Phase::Write, total);
     }
     for group in &plan.groups {
         run.checkpoint()?;
+        let sectors = group.sectors();
+        if let Some(journal) = journal {
+            journal.get().group_started(&sectors).map_err(JobError::Journal)?;
+        }
+        *touched = true;
         write_group(device, plan, group, run)?;
+        if let Some(journal) = journal {
+            journal.get().group_done(&sectors).map_err(JobError::Journal)?;
+        }
         run.advance(group.span.len.into());
     }
     run.phase(Phase::Verify, plan.chip_size.into());
-    let seemed = device.compare(0, &plan.wanted, run)?;
-    let differing = confirmed(device, seemed, &plan.wanted, run)?;
+    let differing = device.compare(0, &plan.wanted, run)?;
+    let differing = look_again(device, plan, differing, run)?;
     let Some(&first) = differing.first() else { return Ok(()) };
     let written = plan.groups.iter().any(|group| group.span.contains(first));
     for &at in &differing {
@@ -147,40 +193,93 @@ fn carry_out(device: &mut dyn WriteFlash, plan: &Plan, run: &mut dyn Reporter) -
     }
 }
 
+/// Sectors that the final comparison found different, looked at again, slower: one disturbed read is no proof.
+fn look_again(
+    device: &mut dyn WriteFlash,
+    plan: &Plan,
+    mut differing: Vec<u32>,
+    run: &mut dyn Reporter,
+) -> Result<Vec<u32>, JobError> {
+    for round in 1..=SECOND_LOOKS {
+        if differing.is_empty() {
+            break;
+        }
+        run.retried(format!("{} sectors differ at the end; looking again", differing.len()));
+        back_off(device, round, run)?;
+        let mut still = Vec::new();
+        for at in differing {
+            if let Some(wanted) = sector(&plan.wanted, at) {
+                still.extend(device.compare(at, wanted, &mut Quiet(run))?);
+            }
+        }
+        differing = still;
+    }
+    Ok(differing)
+}
+
 fn write_group(
     device: &mut dyn WriteFlash,
     plan: &Plan,
     group: &Group,
     run: &mut dyn Reporter,
 ) -> Result<(), JobError> {
+    let mut wrong: Vec<u32> = Vec::new();
+    let mut disturbed: Option<DeviceError> = None;
+    for attempt in 0..ATTEMPTS {
+        let worked = if attempt == 0 {
+            as_planned(device, plan, group, run)
+        } else {
+            for at in &wrong {
+                let why = disturbed.as_ref().map_or_else(|| "it reads back wrong".to_owned(), ToString::to_string);
+                run.retried(format!("sector 0x{at:06X} is erased and written again: {why}"));
+            }
+            back_off(device, attempt, run).and_then(|()| afresh(device, plan, &wrong, run))
+        };
+        match worked.and_then(|()| verify_group(device, plan, group, run)) {
+            Ok(found) if found.is_empty() => return Ok(()),
+            Ok(found) => (wrong, disturbed) = (found, None),
+            Err(JobError::Device(error)) if error.may_pass() => {
+                wrong = group.sectors().into_iter().flat_map(|span| span.pieces(SECTOR)).map(|at| at.start).collect();
+                disturbed = Some(error);
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    match disturbed {
+        Some(error) => Err(error.into()),
+        None => Err(failed(device, plan, &wrong, run)?),
+    }
+}
+
+fn as_planned(device: &mut dyn WriteFlash, plan: &Plan, group: &Group, run: &mut dyn Reporter) -> Result<(), JobError> {
     for &(unit, at) in &group.erases {
         run.checkpoint()?;
-        let span = Span::new(at, unit.bytes());
-        // Until the erase is known to have ended, nobody can say what the sectors hold.
-        run.sectors(span, SectorState::Unknown);
-        device.erase(unit, at)?;
-        run.sectors(span, SectorState::Erased);
+        erase(device, unit, at, run)?;
     }
     for &at in &group.programs {
         run.checkpoint()?;
         program(device, plan, at, run)?;
     }
-    let mut wrong = verify_group(device, plan, group, run)?;
-    for _ in 1..WRITE_ATTEMPTS {
-        if wrong.is_empty() {
-            break;
-        }
-        for &at in &wrong {
-            run.checkpoint()?;
-            run.retried(format!("sector 0x{at:06X} reads back wrong; erasing and writing it again"));
-            run.sectors(Span::new(at, SECTOR), SectorState::Unknown);
-            device.erase(crate::device::EraseUnit::Sector, at)?;
-            run.sectors(Span::new(at, SECTOR), SectorState::Erased);
-            program(device, plan, at, run)?;
-        }
-        wrong = verify_group(device, plan, group, run)?;
+    Ok(())
+}
+
+/// Erases and programs sectors one by one, whatever they hold.
+fn afresh(device: &mut dyn WriteFlash, plan: &Plan, sectors: &[u32], run: &mut dyn Reporter) -> Result<(), JobError> {
+    for &at in sectors {
+        run.checkpoint()?;
+        erase(device, EraseUnit::Sector, at, run)?;
+        program(device, plan, at, run)?;
     }
-    if wrong.is_empty() { Ok(()) } else { Err(failed(device, plan, &wrong, run)?) }
+    Ok(())
+}
+
+fn erase(device: &mut dyn WriteFlash, unit: EraseUnit, at: u32, run: &mut dyn Reporter) -> Result<(), JobError> {
+    let span = Span::new(at, unit.bytes());
+    // Until the erase is known to have ended, nobody can say what the sectors hold.
+    run.sectors(span, SectorState::Unknown);
+    device.erase(unit, at)?;
+    run.sectors(span, SectorState::Erased);
+    Ok(())
 }
 
 fn program(device: &mut dyn WriteFlash, plan: &Plan, at: u32, run: &mut dyn Reporter) -> Result<(), JobError> {
@@ -202,14 +301,14 @@ fn verify_group(
     let Some(wanted) = plan.wanted.get(group.span.start as usize..group.span.end() as usize) else {
         return Err(JobError::OutsideChip { span: group.span, size: plan.chip_size });
     };
-    let seemed = device.compare(group.span.start, wanted, &mut Quiet(run))?;
-    let wrong = confirmed(device, seemed, &plan.wanted, run)?;
-    for at in group.span.pieces(SECTOR).map(|sector| sector.start) {
-        let changed = plan.runs.iter().any(|run| run.action != Action::Keep && run.span.contains(at));
-        if changed {
-            let state = if wrong.contains(&at) { SectorState::Unknown } else { SectorState::Verified };
-            run.sectors(Span::new(at, SECTOR), state);
-        }
+    let mut wrong = device.compare(group.span.start, wanted, &mut Quiet(run))?;
+    let sectors = group.sectors();
+    // Kept sectors in between are the final comparison's matter: nothing here may touch them.
+    wrong.retain(|at| sectors.iter().any(|span| span.contains(*at)));
+    let wrong = confirmed(device, wrong, &plan.wanted, run)?;
+    for at in sectors.into_iter().flat_map(|span| span.pieces(SECTOR)).map(|sector| sector.start) {
+        let state = if wrong.contains(&at) { SectorState::Unknown } else { SectorState::Verified };
+        run.sectors(Span::new(at, SECTOR), state);
     }
     Ok(wrong)
 }

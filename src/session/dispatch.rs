@@ -39,11 +39,11 @@ pub(super) fn run(
             runner.protection(Arc::clone(&protection));
             Ok(Outcome::Protection(protection))
         }
-        JobSpec::Backup => Ok(Outcome::Backup(Arc::new(job::back_up(device, info, runner)?))),
+        JobSpec::Backup(spec) => Ok(Outcome::Backup(Arc::new(job::back_up(device, info, spec, runner)?))),
         JobSpec::Read(span) => Ok(Outcome::Extract(Arc::new(job::extract(device, *span, runner)?))),
         JobSpec::Plan(write) => Ok(Outcome::Planned(Arc::new(job::make_plan(device, info, write, runner)?))),
-        JobSpec::Write { spec, agreed } => {
-            Ok(Outcome::Written(Arc::new(job::write(device, info, spec, agreed, runner)?)))
+        JobSpec::Write { spec, agreed, journal } => {
+            Ok(Outcome::Written(Arc::new(job::write(device, info, spec, agreed, journal.as_ref(), runner)?)))
         }
         JobSpec::Verify { at, expected } => job::verify(device, *at, expected, runner),
         JobSpec::SetProtection(goal) => protect::set(device, *goal, runner),

@@ -83,6 +83,8 @@ pub enum What {
         /// What.
         what: String,
     },
+    /// The link works at this speed from now on: bit clock in Hz or rate in baud.
+    Slowed(u32),
     /// A job ended.
     Finished {
         /// Which.

@@ -173,6 +173,10 @@ impl Reporter for Runner<'_> {
         self.emit(What::Protection(protection));
     }
 
+    fn slowed(&mut self, speed: u32) {
+        self.emit(What::Slowed(speed));
+    }
+
     fn retries(&self) -> u32 {
         self.retries
     }

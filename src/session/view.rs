@@ -190,6 +190,11 @@ impl SessionView {
                 self.with_job(*id, |job| job.retries = *count);
                 self.log_line(event.at, Level::Warning, what);
             }
+            What::Slowed(now) => {
+                if let LinkState::Open { speed, .. } = &mut self.link {
+                    *speed = *now;
+                }
+            }
             What::Finished { id, result, left } => self.finish(*id, result, left, event.at),
             What::Refused { problem, .. } => self.log_line(event.at, Level::Warning, &problem.what),
             What::Log(level, text) => self.log_line(event.at, *level, text),

@@ -258,7 +258,9 @@ pub fn list(folder: &Path) -> Result<Listing, StoreError> {
     for path in paths {
         let skipped = |why: &str| Skipped { path: path.clone(), why: why.to_owned() };
         match path.extension().and_then(|extension| extension.to_str()) {
-            Some("part") => listing.skipped.push(skipped("a backup that was not finished; it can be deleted")),
+            Some("part") => {
+                listing.skipped.push(skipped("a backup that was cut off; the next one of that chip goes on with it"))
+            }
             Some("bin") => match read_entry(&path) {
                 Ok(entry) => listing.entries.push(entry),
                 Err(why) => listing.skipped.push(Skipped { path, why }),
@@ -322,16 +324,16 @@ fn read_entry(path: &Path) -> Result<Entry, String> {
     Ok(Entry { path: path.to_path_buf(), manifest })
 }
 
-mod rfc3339 {
+pub(super) mod rfc3339 {
     use jiff::Timestamp;
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::store) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(time)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    pub(in crate::store) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }

@@ -80,6 +80,20 @@ pub enum StoreError {
         /// What is wrong with it.
         text: String,
     },
+    /// The record of an unfinished write that cannot be read.
+    #[error("the record of an unfinished write in {} cannot be read: {text}", .path.display())]
+    Journal {
+        /// The record.
+        path: PathBuf,
+        /// What is wrong with it.
+        text: String,
+    },
+    /// A started backup that is not one of the connected chip.
+    #[error("{} is not a started backup of this chip", .path.display())]
+    OtherPart {
+        /// The file.
+        path: PathBuf,
+    },
     /// A backup's manifest that cannot be written as JSON.
     #[error("the manifest of {} cannot be written: {text}", .path.display())]
     Manifest {
@@ -163,6 +177,19 @@ impl Explain for StoreError {
                 "E121",
                 "a setting from outside the settings file has a wrong value",
                 "correct or remove it",
+            ),
+            Self::Journal { .. } => (
+                Class::Host,
+                "E123",
+                "the file was changed, or the disk lost a part of it",
+                "compare the chip with its backup (`bkbench verify BACKUP --at 0`); to write again, move that file away \
+                 and put the whole backup back",
+            ),
+            Self::OtherPart { .. } => (
+                Class::Usage,
+                "E126",
+                "a backup of another chip was cut off there, or the file is of another program",
+                "choose another name, or move the file away yourself",
             ),
             Self::Manifest { .. } => {
                 (Class::Internal, "E122", "a fault of this program", "report it; the backup itself is on disk")

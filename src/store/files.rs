@@ -57,6 +57,38 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Writes a file of the program's own, in place of an earlier one: all of it is on the disk under its name, or the
+/// earlier one still is. Only for files that no user named.
+///
+/// # Errors
+/// As [`write_new`], without [`StoreError::Exists`].
+pub(super) fn replace_own(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let failed = |source| StoreError::from_io(path, "write", source);
+    let folder = folder_of(path);
+    let Some(name) = path.file_name() else { return Err(StoreError::NotAFile { path: path.to_path_buf() }) };
+    let mut part = part_file(folder, name).map_err(failed)?;
+    part.write_all(bytes).map_err(failed)?;
+    part.as_file().sync_all().map_err(failed)?;
+    part.persist(path).map_err(|error| failed(error.error))?;
+    sync_folder(folder);
+    Ok(())
+}
+
+/// Removes a file of the program's own; one that is not there is as good as removed.
+///
+/// # Errors
+/// [`StoreError::Denied`], [`StoreError::Io`].
+pub(super) fn remove_own(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Ok(()) => {
+            sync_folder(folder_of(path));
+            Ok(())
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(StoreError::from_io(path, "write", error)),
+    }
+}
+
 /// Whether [`write_new`] could write there, asked before something that takes long.
 ///
 /// # Errors
@@ -82,7 +114,7 @@ pub fn make_folder(path: &Path) -> Result<(), StoreError> {
     maker.create(path).map_err(|source| StoreError::from_io(path, "write", source))
 }
 
-fn folder_of(path: &Path) -> &Path {
+pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

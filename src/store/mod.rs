@@ -1,8 +1,10 @@
-//! What is kept on disk: settings, files read and written whole, proven backups. Nothing here replaces an existing
-//! file.
+//! What is kept on disk: settings, files read and written whole, proven backups, the records of unfinished writes and
+//! backups. No file of the user is ever replaced.
 
 pub mod backup;
 pub mod files;
+pub mod journal;
+pub mod part;
 pub mod paths;
 pub mod settings;
 

@@ -46,6 +46,11 @@ impl Folders {
         self.config.join("config.toml")
     }
 
+    /// The folder with the records of unfinished writes.
+    pub fn journal(&self) -> PathBuf {
+        self.data.join("journal")
+    }
+
     /// The folder of backups: `setting` (`paths.backups`) unless it is empty, else `backups` in the data folder.
     pub fn backups(&self, setting: &str) -> PathBuf {
         if setting.is_empty() { self.data.join("backups") } else { PathBuf::from(setting) }

@@ -62,10 +62,10 @@ pub struct Uart {
 }
 
 /// What a write does.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Write {
-    /// Whether the write protection found before a write is put back after it.
+    /// Whether the write protection found before a write is put back after it, also after a failure.
     pub protect_after: bool,
 }
 
@@ -96,6 +96,12 @@ impl Default for Spi {
     /// Clocks that public tools use with success (spi-flash.md §1 and §2).
     fn default() -> Self {
         Self { clock_hz: 8_000_000, entry_clock_hz: 50_000 }
+    }
+}
+
+impl Default for Write {
+    fn default() -> Self {
+        Self { protect_after: true }
     }
 }
 
@@ -187,6 +193,14 @@ impl Settings {
     /// [`StoreError::NoHome`].
     pub fn backups_folder(&self) -> Result<PathBuf, StoreError> {
         Ok(Folders::find()?.backups(&self.paths.backups))
+    }
+
+    /// The folder with the records of unfinished writes.
+    ///
+    /// # Errors
+    /// [`StoreError::NoHome`].
+    pub fn journal_folder(&self) -> Result<PathBuf, StoreError> {
+        Ok(Folders::find()?.journal())
     }
 
     /// Clock in Hz or rate in baud for links of this scheme; `None` for those without a wire of their own.

@@ -16,6 +16,8 @@ use super::msg::{Done, Msg};
 use super::terminal::{Screen, give_back};
 use super::theme::Theme;
 use super::worker;
+use crate::archive::unfinished;
+use crate::job::{Identity, JobSpec};
 use crate::problem::{Class, Explain, Problem};
 use crate::session::Session;
 use crate::store::Settings;
@@ -231,9 +233,7 @@ impl Bench {
     fn carry_out(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Start(spec) => {
-                    let _ = self.session.start(*spec);
-                }
+                Effect::Start(spec) => self.start(*spec),
                 Effect::Cancel(id) => self.session.cancel(id),
                 Effect::Work(task) => {
                     // The worker ends only with this program.
@@ -243,6 +243,32 @@ impl Bench {
                 Effect::Quit => self.open = false,
             }
         }
+    }
+
+    /// Starts a job. A write gets its journal here, and what an earlier write left on the chip.
+    fn start(&mut self, spec: JobSpec) {
+        let identity = self.app.shared.session.identity.clone();
+        match identity.map_or(Ok(spec.clone()), |identity| self.with_journal(spec, &identity)) {
+            Ok(spec) => {
+                let _ = self.session.start(spec);
+            }
+            Err(problem) => {
+                let effects = self.app.update(Msg::Done(Box::new(Done::Failed(problem))));
+                self.carry_out(effects);
+            }
+        }
+    }
+
+    fn with_journal(&self, spec: JobSpec, identity: &Identity) -> Result<JobSpec, Problem> {
+        let folder = || self.app.shared.settings.journal_folder().map_err(Problem::from);
+        Ok(match spec {
+            JobSpec::Plan(wish) => JobSpec::Plan(unfinished::prepare(&folder()?, identity, wish)?.0),
+            JobSpec::Write { spec, agreed, .. } => {
+                let (spec, journal) = unfinished::prepare(&folder()?, identity, spec)?;
+                JobSpec::Write { spec, agreed, journal: Some(journal) }
+            }
+            other => other,
+        })
     }
 
     fn suspend(&mut self) {

@@ -1,43 +1,10 @@
 //! The binary as a script sees it: documents, exit codes, files left behind.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::support::sample;
-
-/// Runs the binary in a folder of its own; data and settings stay in it.
-fn bkbench(folder: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_bkbench"))
-        .args(args)
-        .current_dir(folder)
-        .env("BKBENCH_DATA_DIR", folder.join("data"))
-        .env("BKBENCH_CONFIG_DIR", folder.join("config"))
-        .env_remove("BKBENCH_LINK")
-        .output()
-        .expect("the binary runs")
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().expect("an exit code")
-}
-
-fn document(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-        panic!("{error}\n{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-    })
-}
-
-fn succeed(output: &Output) -> Value {
-    assert_eq!(code(output), 0, "{}", String::from_utf8_lossy(&output.stderr));
-    document(output)
-}
-
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a temporary folder")
-}
+use crate::support::{bkbench, code, document, folder, sample, succeed};
 
 struct Sample {
     dump: &'static str,

@@ -8,38 +8,7 @@ use bkbench::session::{Command, JobId, LinkState, What};
 use bkbench::units::{SECTOR, Span};
 
 use crate::support::bench::{Bench, connect_to, image};
-
-/// A small, repeatable source of numbers.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: u32) -> u32 {
-        (self.next() % u64::from(limit)) as u32
-    }
-
-    fn bytes(&mut self, len: u32) -> Vec<u8> {
-        // Runs of equal bytes, erased stretches and noise, as real data has them.
-        let mut bytes = Vec::with_capacity(len as usize);
-        while bytes.len() < len as usize {
-            let run = 1 + self.below(700) as usize;
-            match self.below(4) {
-                0 => bytes.extend(std::iter::repeat_n(0xFF, run)),
-                1 => bytes.extend(std::iter::repeat_n(self.next() as u8, run)),
-                _ => bytes.extend((0..run).map(|_| self.next() as u8)),
-            }
-        }
-        bytes.truncate(len as usize);
-        bytes
-    }
-}
+use crate::support::{Numbers, cases};
 
 fn random_writes(wire: &str, cases: u32, seed: u64) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -63,11 +32,6 @@ fn random_writes(wire: &str, cases: u32, seed: u64) {
         let is = std::fs::read(&chip).expect("the chip");
         assert!(is == wanted, "seed {seed} case {case} at 0x{start:06X}, {} bytes", content.len());
     }
-}
-
-/// How many cases of a long property are tried: all of them with `BKBENCH_LONG=1`.
-fn cases(usual: u32, all: u32) -> u32 {
-    if std::env::var_os("BKBENCH_LONG").is_some() { all } else { usual }
 }
 
 // Two tests of 500 cases instead of one of 1000: they run side by side.
@@ -94,7 +58,7 @@ fn a_second_job_is_refused_by_name_while_one_runs() {
             let _ = commands.send(Command::Start(JobId(900), Box::new(JobSpec::Protection)));
         }
     });
-    bench.run(JobSpec::Backup).expect("the backup goes on");
+    bench.run(JobSpec::Backup(Default::default())).expect("the backup goes on");
     let refused = bench.refused();
     assert!(!refused.is_empty());
     assert_eq!(refused[0].class, Class::Refused);
@@ -122,7 +86,8 @@ fn a_cancelled_write_names_what_every_sector_holds() {
             }
         }
     });
-    let problem = bench.run(JobSpec::Write { spec: spec.clone(), agreed }).expect_err("it was cancelled");
+    let problem =
+        bench.run(JobSpec::Write { spec: spec.clone(), agreed, journal: None }).expect_err("it was cancelled");
     assert_eq!(problem.class, Class::Cancelled);
     bench.no_hook();
 
@@ -157,12 +122,12 @@ fn a_late_cancel_hits_nothing() {
     let earlier = JobId(1);
     bench.commands().send(Command::Cancel(earlier)).expect("an inbox");
     assert!(matches!(bench.run(JobSpec::Protection), Ok(Outcome::Protection(_))));
-    assert!(bench.run(JobSpec::Backup).is_ok());
+    assert!(bench.run(JobSpec::Backup(Default::default())).is_ok());
 }
 
 #[test]
 fn without_a_link_every_job_says_so() {
-    let problem = Bench::new().run(JobSpec::Backup).expect_err("no link");
+    let problem = Bench::new().run(JobSpec::Backup(Default::default())).expect_err("no link");
     assert_eq!(problem.code, "E502");
     assert_eq!(problem.class, Class::NoDevice);
 }
@@ -174,7 +139,7 @@ fn a_plan_that_was_not_shown_is_not_carried_out() {
     let first = image(b"one", Some(0x14_0000), &backup);
     let other = image(b"two", Some(0x14_0000), &backup);
     let agreed = bench.plan(&first).expect("a plan").hash.clone();
-    let problem = bench.run(JobSpec::Write { spec: other, agreed }).expect_err("another plan");
+    let problem = bench.run(JobSpec::Write { spec: other, agreed, journal: None }).expect_err("another plan");
     assert_eq!(problem.code, "E504");
     assert_eq!(problem.class, Class::Refused);
 }
@@ -216,7 +181,7 @@ fn a_panic_in_a_job_is_reported_and_the_link_released() {
             panic!("a fault planted by the test");
         }
     });
-    let problem = bench.run(JobSpec::Backup).expect_err("it crashed");
+    let problem = bench.run(JobSpec::Backup(Default::default())).expect_err("it crashed");
     assert_eq!(problem.code, "E602");
     assert!(matches!(bench.view().link, LinkState::Lost(_)));
     bench.no_hook();

@@ -13,7 +13,7 @@ use std::time::Duration;
 use self::bus::{Busy, NorBus};
 use super::attach::AttachOptions;
 use super::contract::{Abilities, DeviceError, EraseUnit, Facts, ReadFlash, SectorData, Watch, WriteFlash};
-use super::guard::{in_range, may_erase};
+use super::guard::{in_range, may_erase, wait};
 use super::status::{StatusAccess, carry_out};
 use crate::chip::Limits;
 use crate::codec::nor::opcode;
@@ -137,6 +137,17 @@ impl ReadFlash for SpiFlash {
 
     fn keep_alive(&mut self) -> Result<(), DeviceError> {
         Ok(())
+    }
+
+    fn slow_down(&mut self) -> Result<Option<u32>, DeviceError> {
+        let Some(step) = setup::step_below(self.working_clock) else { return Ok(None) };
+        self.working_clock = self.bus.set_clock(step)?;
+        self.facts.speed = self.working_clock;
+        Ok(Some(self.working_clock))
+    }
+
+    fn rest(&mut self, time: Duration, watch: &mut dyn Watch) -> Result<(), DeviceError> {
+        wait(self.clock.as_ref(), time, watch)
     }
 
     fn needs_keep_alive(&self) -> bool {

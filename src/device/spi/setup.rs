@@ -127,6 +127,11 @@ fn wraps_at(bus: &mut NorBus, size: u32) -> Result<Option<String>, DeviceError> 
         .then(|| format!("address wrap: 0x{size:06X} reads as 0x000000, 0x{:06X} does not", size / 2)))
 }
 
+/// The next lower working clock; `None` below all of them.
+pub(super) fn step_below(clock: u32) -> Option<u32> {
+    LADDER.into_iter().find(|step| *step < clock)
+}
+
 /// The highest clock, not above `asked`, at which ids and a sector read like at the entry clock.
 fn find_clock(
     bus: &mut NorBus,

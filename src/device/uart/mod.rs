@@ -16,7 +16,7 @@ use self::loader::{Changed, Dialect, Loader};
 use self::port::Port;
 use super::attach::AttachOptions;
 use super::contract::{Abilities, DeviceError, EraseUnit, Facts, ReadFlash, SectorData, Watch, WriteFlash};
-use super::guard::{in_range, may_erase};
+use super::guard::{in_range, may_erase, wait};
 use super::status::{StatusAccess, carry_out};
 use crate::codec::beken::{EraseCode, Request, chip_crc};
 use crate::codec::nor::{StatusBytes, StatusChange, StatusWrite};
@@ -27,6 +27,8 @@ use crate::units::{BLOCK, SECTOR, Span};
 const TRIES: u32 = 3;
 /// A register write that was not taken is answered with this status (§5).
 const NOT_TAKEN: u8 = 0x03;
+/// A loader that hears nothing for 100 ms may fall asleep (uart-protocol.md §3.1).
+const AWAKE: Duration = Duration::from_millis(80);
 /// How long CEN is held low to start the firmware.
 const RESET_PULSE: Duration = Duration::from_millis(100);
 
@@ -171,6 +173,34 @@ impl ReadFlash for UartFlash {
 
     fn keep_alive(&mut self) -> Result<(), DeviceError> {
         self.loader.link_check()
+    }
+
+    fn slow_down(&mut self) -> Result<Option<u32>, DeviceError> {
+        let Some(step) = speed::step_below(self.loader.speed).filter(|_| !self.loader.mute) else { return Ok(None) };
+        match speed::change(&mut self.loader, step)? {
+            speed::Met::New => {}
+            speed::Met::Old => return Ok(None),
+            speed::Met::Nowhere => {
+                self.loader.speed = step;
+                self.loader.link_again()?;
+            }
+        }
+        (self.loader.speed, self.facts.speed) = (step, step);
+        Ok(Some(step))
+    }
+
+    fn rest(&mut self, time: Duration, watch: &mut dyn Watch) -> Result<(), DeviceError> {
+        let mut left = time;
+        while !left.is_zero() {
+            let nap = left.min(AWAKE);
+            wait(self.loader.port.clock(), nap, watch)?;
+            left -= nap;
+            // A loader that may be in the middle of a frame is left in peace.
+            if !self.loader.mute {
+                self.loader.link_check()?;
+            }
+        }
+        Ok(())
     }
 
     fn needs_keep_alive(&self) -> bool {

@@ -88,6 +88,11 @@ pub(super) fn settle(
     Err(DeviceError::NoAnswer { request: "test read", at: SAMPLE })
 }
 
+/// The next lower rate; `None` at the one every connection starts at.
+pub(super) fn step_below(baud: u32) -> Option<u32> {
+    LADDER.into_iter().find(|step| *step < baud)
+}
+
 fn meets(loader: &mut Loader, checks: u32) -> Result<bool, DeviceError> {
     for _ in 0..checks {
         if loader.port.link_check(CHECK)? {

@@ -113,7 +113,7 @@ fn truncated_missing_and_damaged_ones_are_skipped() {
     assert!(why(&saved[1].path).starts_with("its manifest is damaged: missing field"));
     assert_eq!(why(&saved[2].path), "its manifest has version 7; this program reads version 1");
     assert_eq!(why(&folder.path().join("foreign.bin")), "no manifest beside it");
-    assert!(why(&folder.path().join("x.bin.part")).contains("not finished"));
+    assert!(why(&folder.path().join("x.bin.part")).contains("cut off"));
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn an_empty_variable_overrides_nothing() {
 #[test]
 fn usable_files_are_taken() {
     for text in
-        ["", "# nothing\n", "mouse = false", "[uart]\nbaud = 115200", "[write]\nprotect_after = true", "cen = 0"]
+        ["", "# nothing\n", "mouse = false", "[uart]\nbaud = 115200", "[write]\nprotect_after = false", "cen = 0"]
     {
         load(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
     }

@@ -5,6 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{Tab, TabId};
+use crate::job::backup::BackupSpec;
 use crate::job::{ConnectSpec, Identity, JobSpec};
 use crate::link::{Endpoint, WireKind};
 use crate::problem::Explain;
@@ -317,7 +318,7 @@ impl Tab for Connect {
                 self.field = Some(Field::prefilled(&before));
             }
             Action::Speed => return Response::act(Act::Open(Box::new(speeds(cx)))),
-            Action::Backup => return Response::act(Act::start(JobSpec::Backup)),
+            Action::Backup => return Response::act(Act::start(JobSpec::Backup(BackupSpec::default()))),
             Action::Evidence => {
                 let text = match cx.session.identity.as_deref() {
                     Some(identity) => evidence(identity),

@@ -113,7 +113,7 @@ impl Bench {
 
     /// A proven backup of the connected chip.
     pub fn back_up(&mut self) -> BackupProof {
-        match self.run(JobSpec::Backup).expect("a backup") {
+        match self.run(JobSpec::Backup(Default::default())).expect("a backup") {
             Outcome::Backup(read) => {
                 assert!(read.proven(), "{:?} {:?}", read.rules, read.unstable);
                 BackupProof::Proven(std::sync::Arc::new(ProvenBackup {
@@ -138,7 +138,7 @@ impl Bench {
     /// Plans a write and carries the plan out.
     pub fn write(&mut self, spec: WriteSpec) -> Result<std::sync::Arc<WriteReport>, Problem> {
         let agreed = self.plan(&spec)?.hash.clone();
-        match self.run(JobSpec::Write { spec, agreed })? {
+        match self.run(JobSpec::Write { spec, agreed, journal: None })? {
             Outcome::Written(report) => Ok(report),
             other => panic!("{other:?}"),
         }
@@ -159,5 +159,7 @@ pub fn image(image: &[u8], at: Option<u32>, backup: &BackupProof) -> WriteSpec {
         image: image.into(),
         backup: backup.clone(),
         protect_after: false,
+        interrupted: None,
+        mac_lost: false,
     }
 }

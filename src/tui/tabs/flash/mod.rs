@@ -10,6 +10,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{Tab, TabId};
+use crate::job::backup::BackupSpec;
 use crate::job::{BYPASS_PHRASE, BackupProof, Change, JobSpec, Outcome, Plan, WriteSpec};
 use crate::problem::Problem;
 use crate::session::{Ended, Event, LinkState, What};
@@ -94,6 +95,9 @@ impl Flash {
             image: Arc::clone(&image.bytes),
             backup,
             protect_after: self.protect_after(cx),
+            // What an earlier write left is found, and the journal opened, where the job is started.
+            interrupted: None,
+            mac_lost: false,
         })
     }
 
@@ -128,7 +132,7 @@ impl Flash {
                 .to_owned(),
         ];
         let confirm = Confirm::typed("Write to the chip?", text, plan.short_hash(), move |_| {
-            vec![Act::start(JobSpec::Write { spec, agreed: hash })]
+            vec![Act::start(JobSpec::Write { spec, agreed: hash, journal: None })]
         });
         vec![Act::Open(Box::new(confirm))]
     }
@@ -142,7 +146,7 @@ impl Flash {
             return vec![Act::Go(TabId::Connect)];
         }
         if cx.backup.proven().is_none() && cx.bypass.is_none() {
-            return vec![Act::start(JobSpec::Backup)];
+            return vec![Act::start(JobSpec::Backup(BackupSpec::default()))];
         }
         match self.stage {
             Stage::Planned(..) => self.ask(),
@@ -211,7 +215,7 @@ impl Tab for Flash {
         Response::Taken(match action {
             Action::Next => self.next(cx),
             Action::Image => PickFile::open(Target::Image, &cx.folder),
-            Action::Backup => vec![Act::start(JobSpec::Backup)],
+            Action::Backup => vec![Act::start(JobSpec::Backup(BackupSpec::default()))],
             Action::Plan => self.plan(cx),
             Action::Flash => self.ask(),
             Action::Details => self.details(),

@@ -1,0 +1,182 @@
+//! Backups and unfinished writes of chips: from jobs to the store and back. Both front ends keep and find them through
+//! this module, so that one chip is known by the same key everywhere.
+
+pub mod unfinished;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::codec::nor::StatusBytes;
+use crate::job::{BackupRead, BackupSpec, Earlier, Identity, Keeper, KeeperHandle, ProvenBackup};
+use crate::problem::{Class, Problem};
+use crate::store::part::Part;
+use crate::store::{self, Manifest, Provenance, Saved, Settings, backup};
+use crate::units::Verdict;
+
+/// The proven backup of a chip, if there is one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// The backup, read and checked against its manifest.
+    pub backup: Option<Arc<ProvenBackup>>,
+    /// The status registers it recorded.
+    pub status: Option<StatusBytes>,
+    /// Files that look like backups and do not count, with the reason.
+    pub skipped: Vec<String>,
+}
+
+/// Writes a backup with its manifest: to `place`, or to the folder of backups under a dated name.
+///
+/// # Errors
+/// The store's problem: the file exists, the disk is full, no permission.
+pub fn keep(settings: &Settings, place: Option<&Path>, read: &BackupRead) -> Result<Saved, Problem> {
+    let saved = store::save_backup(&settings.backups_folder()?, place, &read.bytes, manifest(read))?;
+    // Only what this program started under that name, for this chip, is taken away.
+    let name = part_name(settings, place, &read.identity.chip_key)?;
+    if Part::open(&name, &read.identity.chip_key, read.bytes.len() as u32).is_ok() {
+        store::part::remove(&name)?;
+    }
+    Ok(saved)
+}
+
+/// The backup job of the connected chip, for a backup to `place` or to the folder of backups. What is read is kept beside
+/// that place while the job runs; a backup that was cut off there is gone on with. The second value says in words why
+/// nothing is kept, where nothing is.
+///
+/// # Errors
+/// The store's problem when there is no folder of backups and none can be made.
+pub fn backup_spec(
+    settings: &Settings,
+    place: Option<&Path>,
+    identity: &Identity,
+) -> Result<(BackupSpec, Option<String>), Problem> {
+    let name = part_name(settings, place, &identity.chip_key)?;
+    let (part, kept) = match Part::open(&name, &identity.chip_key, identity.flash.size) {
+        Ok(opened) => opened,
+        Err(error) => return Ok((BackupSpec::default(), Some(error.to_string()))),
+    };
+    let store::part::Kept { bytes, once, twice } = kept;
+    let earlier = (!bytes.is_empty()).then(|| Arc::new(Earlier { bytes, once, twice }));
+    Ok((BackupSpec { keeper: Some(KeeperHandle::new(Keep(part))), earlier }, None))
+}
+
+/// Where a backup is kept while it is made: beside the name it was given, else under the chip's key.
+fn part_name(settings: &Settings, place: Option<&Path>, chip_key: &str) -> Result<PathBuf, Problem> {
+    let Some(place) = place else {
+        let folder = settings.backups_folder()?;
+        store::files::make_folder(&folder)?;
+        return Ok(folder.join(chip_key));
+    };
+    Ok(place.to_path_buf())
+}
+
+struct Keep(Part);
+
+impl Keeper for Keep {
+    fn keep(&mut self, at: u32, bytes: &[u8], twice: bool) -> Result<(), Problem> {
+        Ok(self.0.keep(at, bytes, twice)?)
+    }
+}
+
+/// Looks for the newest proven backup of this very chip.
+///
+/// # Errors
+/// The store's problem when the folder cannot be read.
+pub fn find(settings: &Settings, identity: &Identity) -> Result<Found, Problem> {
+    let found = backup::look_for_backup(&settings.backups_folder()?, &identity.chip_key)?;
+    let skipped =
+        found.skipped.into_iter().map(|skipped| format!("{}: {}", skipped.path.display(), skipped.why)).collect();
+    let Some(stored) = found.backup else { return Ok(Found { skipped, ..Found::default() }) };
+    let status = status_bytes(stored.manifest.status());
+    Ok(Found { backup: Some(Arc::new(proven(stored))), status, skipped })
+}
+
+/// Reads the backup at `path`, to be put back onto the connected chip.
+///
+/// # Errors
+/// What keeps it from being that chip's proven backup: no manifest, changed bytes, not proven, another flash. Whether
+/// the MAC is the same is the plan's matter ([`crate::job::Refusal::ForeignBackup`]).
+pub fn open(path: &Path, identity: &Identity) -> Result<Arc<ProvenBackup>, Problem> {
+    let stored = backup::read_backup(path).map_err(|why| not_a_backup(path, &why))?;
+    let provenance = &stored.manifest.provenance;
+    if !provenance.proven {
+        return Err(Problem::new(
+            Class::Refused,
+            "E421",
+            format!("{} is not a proven backup", path.display()),
+            "its two passes did not agree everywhere, or its content is not that of a chip with firmware",
+            "name a proven one; `bkbench info` shows the newest of the connected chip",
+        ));
+    }
+    if let (Some(then), Some(now)) = (&provenance.jedec, &identity.flash.jedec)
+        && then != now
+    {
+        return Err(Problem::new(
+            Class::Refused,
+            "E422",
+            format!("{} was read from a flash with the id {then}, the flash here has {now}", path.display()),
+            "the backup is of another chip (rule 2)",
+            "name a backup of this chip; `bkbench info` shows the newest",
+        ));
+    }
+    Ok(Arc::new(proven(stored)))
+}
+
+/// The failure of a file that does not count as a backup.
+pub fn not_a_backup(path: &Path, why: &str) -> Problem {
+    Problem::new(
+        Class::Usage,
+        "E124",
+        format!("{} does not count as a backup: {why}", path.display()),
+        "a backup counts only when it is, byte by byte, what was read from the chip",
+        "name a .bin file that `bkbench read` made, with its .json beside it",
+    )
+}
+
+fn proven(stored: store::StoredBackup) -> ProvenBackup {
+    ProvenBackup {
+        sha256: stored.manifest.sha256().to_owned(),
+        chip_key: stored.manifest.provenance.chip_key,
+        path: stored.path,
+        bytes: stored.bytes,
+    }
+}
+
+fn status_bytes(registers: Option<[Option<u8>; 3]>) -> Option<StatusBytes> {
+    registers.and_then(|[sr1, sr2, sr3]| Some(StatusBytes { sr1: sr1?, sr2, sr3 }))
+}
+
+fn status_registers(status: Option<StatusBytes>) -> Option<[Option<u8>; 3]> {
+    status.map(|status| [Some(status.sr1), status.sr2, status.sr3])
+}
+
+fn manifest(read: &BackupRead) -> Manifest {
+    let identity = &read.identity;
+    Manifest::new(Provenance {
+        chip: identity.chip,
+        verdict: identity.verdict,
+        chip_key: identity.chip_key.clone(),
+        jedec: identity.flash.jedec.clone(),
+        part: identity.flash.part.clone(),
+        status: status_registers(read.status),
+        link: identity.link.clone(),
+        simulated: identity.simulated,
+        speeds: read.speeds,
+        retries: read.retries,
+        unstable: read.unstable.clone(),
+        rules: read.rules.clone(),
+        proven: read.proven(),
+    })
+}
+
+/// The failure of a backup that may not stand behind a write.
+pub fn unproven(read: &BackupRead) -> Problem {
+    let weak = read.rules.iter().filter(|rule| rule.verdict < Verdict::Likely).map(|rule| rule.what.clone());
+    let unstable = read.unstable.iter().map(|at| format!("sector 0x{at:06X} never reads the same twice"));
+    Problem::new(
+        Class::Verification,
+        "E520",
+        format!("the backup is not proven: {}", weak.chain(unstable).collect::<Vec<_>>().join("; ")),
+        "the wires, the clock or the supply are not good enough, or the chip holds no firmware",
+        "lower the speed, check ground and supply, and read again; the file was kept for a look",
+    )
+}

@@ -5,6 +5,7 @@
 mod cli;
 mod layers;
 mod rules;
+mod screens;
 #[cfg(unix)]
 mod serial;
 mod session;

@@ -124,12 +124,13 @@ fn written(report: &WriteReport, sheet: &mut Sheet<'_>, cx: &Shared) {
 fn next(cx: &Shared) -> String {
     let firmware = cx.image.as_deref().map(|image| &image.firmware);
     let open = firmware.is_some_and(|firmware| firmware.openbeken().is_some());
+    let first = if cx.journey.reached(Step::Booted) { "" } else { "S starts the chip. Then " };
     match firmware.and_then(|firmware| firmware.family) {
-        Some(family @ (Family::Bk7231T | Family::Bk7231N)) if open => format!(
-            "S starts the chip. Then look for the Wi-Fi access point Open{}_XXXXXXXX and open 192.168.4.1",
-            family.name()
-        ),
-        _ => "S starts the chip; take the wires off only after the supply is off.".to_owned(),
+        Some(family @ (Family::Bk7231T | Family::Bk7231N)) if open => {
+            let name = family.name();
+            format!("{first}look for the Wi-Fi access point Open{name}_XXXXXXXX and open 192.168.4.1")
+        }
+        _ => format!("{first}take the wires off, supply first."),
     }
 }
 

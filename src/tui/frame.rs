@@ -90,7 +90,7 @@ impl App {
         if let Some(job) = &cx.session.job {
             let phase = job.phase.as_ref();
             let numbers = phase.map(|phase| format!("{}  {}", phase.phase.word(), gauge::numbers(job, phase)));
-            return (Role::Text, format!("{}: {}", job.title, numbers.unwrap_or_default()));
+            return (Role::Text, format!("{} · {}", job.title, numbers.unwrap_or_default()));
         }
         match self.newest() {
             Some(line) => (log_pane::role(line.level), format!("{} {}", log_pane::stamp(line), line.text)),

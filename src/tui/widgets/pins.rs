@@ -9,7 +9,7 @@ use crate::chip::{HEADER, Module, Pad, PadKind};
 use crate::tui::theme::{Role, Theme};
 
 /// Columns of the header's drawing.
-pub const HEADER_WIDTH: u16 = 26;
+pub const HEADER_WIDTH: u16 = 24;
 /// Rows of the header's drawing, without its title.
 pub const HEADER_ROWS: u16 = 20;
 

@@ -143,7 +143,7 @@ fn being_told_to_end_in_the_middle_of_a_job_ends_the_job_first() {
     let before = fresh_modes();
     pty.wait_for("BK7231T ✔");
     pty.press("b");
-    pty.wait_for("back up: read");
+    pty.wait_for("back up · read");
     pty.signal("TERM");
     assert_eq!(pty.end(), 0);
     pty.is_as_it_was(&before);

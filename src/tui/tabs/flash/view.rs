@@ -162,7 +162,7 @@ fn plan_rows(sheet: &mut Sheet<'_>, plan: &Plan, protect_after: bool, cx: &Share
     if map_rows > 0 {
         let rest = sheet.rest();
         let theme = sheet.theme();
-        sector_map::render(&plan.sector_states(), rest, sheet.buffer(), theme);
+        sector_map::render(&plan.sector_states(), false, rest, sheet.buffer(), theme);
     }
 }
 
@@ -190,7 +190,7 @@ fn map(sheet: &mut Sheet<'_>, job: &JobView) {
     }
     let rest = sheet.rest();
     let theme = sheet.theme();
-    let rows = sector_map::render(&job.sectors, rest, sheet.buffer(), theme);
+    let rows = sector_map::render(&job.sectors, true, rest, sheet.buffer(), theme);
     sheet.down_to(sheet.row() + rows);
 }
 

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Opens the workbench; flags go before the settings.
+/// Opens the workbench.
 fn workbench(args: &Args) -> Result<(), Problem> {
     let settings = cli::settings(args)?;
     let link = cli::link_text(args, &settings);

@@ -18,7 +18,7 @@ use crate::chip;
 use crate::device::Level;
 use crate::job::{Outcome, Range};
 use crate::link::{LinkSpec, WireKind};
-use crate::problem::{Class, Problem};
+use crate::problem::Class;
 use crate::session::{Event, LinkState, LogLine, SessionView, What};
 use crate::store::Settings;
 
@@ -288,13 +288,7 @@ impl App {
                 vec![Act::Open(Box::new(ProblemBox::new("a fault of the program", problem.clone())))]
             }
             What::Closed if !shared.leaving => {
-                let problem = Problem::new(
-                    Class::Internal,
-                    "E603",
-                    "the session ended",
-                    "a fault of the program",
-                    "leave with q and start it again; please report this with the log",
-                );
+                let problem = crate::session::ended();
                 vec![Act::Open(Box::new(ProblemBox::new("a fault of the program", problem)))]
             }
             _ => Vec::new(),

@@ -65,6 +65,15 @@ const KEYS: &[Bind<Global>] = &[
     bind("ctrl-z", "to the shell", "To the shell; fg comes back. Not while a job runs.", Global::Suspend),
 ];
 
+/// What the mouse does, among the keys.
+fn mouse() -> KeyLine {
+    KeyLine {
+        keys: "mouse".to_owned(),
+        name: "mouse",
+        help: "Click a tab; the wheel moves. Hold Shift to select text, or start with --no-mouse.",
+    }
+}
+
 /// The keys that work everywhere, for the help.
 pub fn global_keys() -> Vec<KeyLine> {
     keys::lines(KEYS)
@@ -179,7 +188,11 @@ impl App {
             Global::PreviousTab => self.active = (self.active + count - 1) % count,
             Global::Help => {
                 if let Some(tab) = self.tabs.get(self.active) {
-                    let help = Help::new(tab.title(), tab.keys(), global_keys());
+                    let mut everywhere = global_keys();
+                    if self.shared.settings.mouse {
+                        everywhere.push(mouse());
+                    }
+                    let help = Help::new(tab.title(), tab.keys(), everywhere);
                     self.overlays.push(Box::new(help));
                 }
             }

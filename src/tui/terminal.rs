@@ -9,7 +9,7 @@ use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracket
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{execute, style};
 use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
+use ratatui::backend::{Backend, ClearType, CrosstermBackend};
 
 use super::app::App;
 use super::glyph;
@@ -67,7 +67,11 @@ impl Screen {
     /// Takes the terminal again and forgets what was on it.
     pub fn take_again(&mut self) -> io::Result<()> {
         enter(self.mouse)?;
-        self.terminal.clear()
+        // The library's own clear asks the terminal for its cursor, and the answer would wait behind the thread that
+        // reads keys.
+        self.terminal.backend_mut().clear_region(ClearType::All)?;
+        self.terminal.swap_buffers();
+        Ok(())
     }
 
     /// Columns and rows.

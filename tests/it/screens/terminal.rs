@@ -62,11 +62,16 @@ impl Pty {
 
     #[track_caller]
     fn wait_for(&mut self, text: &str) {
+        self.wait_until(text, |pty| pty.screen.screen().contents().contains(text));
+    }
+
+    #[track_caller]
+    fn wait_until(&mut self, what: &str, come: impl Fn(&Self) -> bool) {
         let until = Instant::now() + PATIENCE;
-        while !self.screen.screen().contents().contains(text) {
+        while !come(self) {
             let left = until.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "{text:?} did not come:\n{}", self.screen.screen().contents());
-            let _ = self.hear(left.min(Duration::from_millis(200)));
+            assert!(!left.is_zero(), "{what:?} did not come:\n{}", self.screen.screen().contents());
+            let _ = self.hear(left.min(Duration::from_millis(100)));
         }
     }
 
@@ -145,6 +150,22 @@ fn being_told_to_end_in_the_middle_of_a_job_ends_the_job_first() {
     pty.press("b");
     pty.wait_for("back up · read");
     pty.signal("TERM");
+    assert_eq!(pty.end(), 0);
+    pty.is_as_it_was(&before);
+}
+
+#[test]
+fn stopped_and_continued_it_gives_the_terminal_back_and_takes_it_again() {
+    let mut pty = Pty::start(&[], &["--demo"]);
+    let before = fresh_modes();
+    pty.wait_for("connect: done");
+    pty.press("\x1a");
+    pty.wait_until("the screen to be left", |pty| !pty.screen.screen().alternate_screen());
+    pty.wait_until("the modes to be those of before", |pty| pty.modes() == before);
+    pty.signal("CONT");
+    pty.wait_for("connect: done");
+    assert!(pty.screen.screen().alternate_screen());
+    pty.press("q");
     assert_eq!(pty.end(), 0);
     pty.is_as_it_was(&before);
 }

@@ -100,7 +100,7 @@ fn draw_a_frame_of_200_by_60_with_the_hex_view(bencher: divan::Bencher) {
         app.view(area, &mut buffer);
     });
     let text: String = buffer.content().iter().map(|cell| cell.symbol()).collect();
-    assert!(text.contains("dump.bin") && text.contains("001FFF"), "no hex view was drawn: {text}");
+    assert!(text.contains("dump.bin") && text.contains("boot load"), "no hex view was drawn");
 }
 
 /// Tells what a whole dump holds.

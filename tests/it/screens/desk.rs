@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 use bkbench::job::{BackupRead, Identity, JobSpec, ProvenBackup};
 use bkbench::session::{Actor, Command, Event, JobId, What};
@@ -106,6 +107,7 @@ impl Desk {
     }
 
     /// Presses `keys` in the middle of a later job, at the first event that fits, and takes a screen afterwards.
+    /// `silence` lets three seconds pass without a word from the chip.
     pub fn at(&mut self, when: impl Fn(&Event) -> bool + 'static, keys: &'static str) -> &mut Self {
         self.inner.borrow_mut().moments.push_back((Box::new(when), keys));
         self
@@ -202,7 +204,10 @@ impl Inner {
         let fits = self.moments.front().is_some_and(|(when, _)| when(event));
         if fits && let Some((_, keys)) = self.moments.pop_front() {
             for key in keys.split_whitespace() {
-                self.update(Msg::Key(keys::press(key)));
+                self.update(match key {
+                    "silence" => Msg::Tick(Duration::from_secs(3)),
+                    key => Msg::Key(keys::press(key)),
+                });
             }
             let area = Rect::new(0, 0, 80, 24);
             let mut buf = Buffer::empty(area);

@@ -141,6 +141,15 @@ fn a_second_job_is_refused_by_name() {
 }
 
 #[test]
+fn a_silent_chip_is_called_silent_and_no_frozen_bar_is_shown() {
+    let mut desk = Desk::new(Some("sim:wb2s"));
+    desk.at(phase(Phase::SecondPass), "silence");
+    desk.keys("2 b");
+    assert!(desk.shots()[0].contains("waiting for the chip (3 s)"), "{}", desk.shots()[0]);
+    assert!(!desk.screen().contains("waiting for the chip"), "the next word ends the silence");
+}
+
+#[test]
 fn leaving_while_nothing_runs_asks_nothing() {
     let mut desk = Desk::new(Some("sim:wb2s"));
     assert!(desk.keys("q").left());

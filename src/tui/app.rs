@@ -37,7 +37,7 @@ pub struct Options {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Global {
+enum Global {
     Tab(usize),
     NextTab,
     PreviousTab,
@@ -49,7 +49,7 @@ pub(super) enum Global {
     Suspend,
 }
 
-pub(super) const KEYS: &[Bind<Global>] = &[
+const KEYS: &[Bind<Global>] = &[
     bind("1", "Wiring", "Wiring: which pad goes to which pin.", Global::Tab(0)),
     bind("2", "Connect", "Connect: links, who the chip is, backup.", Global::Tab(1)),
     bind("3", "Dump", "Dump: hex view and search.", Global::Tab(2)),
@@ -64,6 +64,20 @@ pub(super) const KEYS: &[Bind<Global>] = &[
     bind("q ctrl-c", "quit", "Leave; asks when a job runs.", Global::Quit),
     bind("ctrl-z", "to the shell", "To the shell; fg comes back. Not while a job runs.", Global::Suspend),
 ];
+
+/// What the mouse does, among the keys.
+fn mouse() -> KeyLine {
+    KeyLine {
+        keys: "mouse".to_owned(),
+        name: "mouse",
+        help: "Click a tab; the wheel moves. Hold Shift to select text, or start with --no-mouse.",
+    }
+}
+
+/// The keys that work everywhere, for the help.
+pub fn global_keys() -> Vec<KeyLine> {
+    keys::lines(KEYS)
+}
 
 /// The workbench.
 pub struct App {
@@ -94,6 +108,7 @@ impl App {
             backup: BackupState::Unknown,
             bypass: None,
             journey: Journey::default(),
+            journey_of: None,
             module,
             wire,
             folder: options.folder,
@@ -173,11 +188,15 @@ impl App {
             Global::PreviousTab => self.active = (self.active + count - 1) % count,
             Global::Help => {
                 if let Some(tab) = self.tabs.get(self.active) {
-                    let help = Help::new(tab.title(), tab.keys(), keys::lines(KEYS));
+                    let mut everywhere = global_keys();
+                    if self.shared.settings.mouse {
+                        everywhere.push(mouse());
+                    }
+                    let help = Help::new(tab.title(), tab.keys(), everywhere);
                     self.overlays.push(Box::new(help));
                 }
             }
-            Global::Log => self.log_open = Some(!self.log_shown()),
+            Global::Log => self.log_open = Some(!self.log_shown(self.size)),
             Global::Journey => self.overlays.push(Box::new(JourneyList)),
             Global::Stop => {
                 if self.shared.session.busy() {
@@ -249,12 +268,16 @@ impl App {
                 if !matches!(state, LinkState::Open { .. }) {
                     shared.backup = BackupState::Unknown;
                     shared.bypass = None;
-                    shared.journey.set(Step::Connected, false);
-                    shared.journey.set(Step::Unlocked, false);
-                    shared.journey.set(Step::BackedUp, false);
                 }
                 if let LinkState::Open { info, .. } = state {
                     shared.wire = info.wire;
+                }
+                Vec::new()
+            }
+            What::Identity(identity) => {
+                if shared.journey_of.as_ref() != Some(&identity.chip_key) {
+                    shared.journey.restart();
+                    shared.journey_of = Some(identity.chip_key.clone());
                 }
                 Vec::new()
             }
@@ -271,11 +294,15 @@ impl App {
                 let title = shared.session.last.as_ref().map_or("", |ended| ended.job.title);
                 vec![Act::Open(Box::new(ProblemBox::new(title, problem.clone())))]
             }
-            What::Refused { problem, .. } | What::Crashed(problem) => {
-                vec![Act::Open(Box::new(ProblemBox::new("", problem.clone())))]
+            What::Refused { problem, .. } => {
+                vec![Act::Open(Box::new(ProblemBox::new("not now", problem.clone())))]
+            }
+            What::Crashed(problem) => {
+                vec![Act::Open(Box::new(ProblemBox::new("a fault of the program", problem.clone())))]
             }
             What::Closed if !shared.leaving => {
-                vec![Act::Open(Box::new(ProblemBox::new("", crate::session::ended())))]
+                let problem = crate::session::ended();
+                vec![Act::Open(Box::new(ProblemBox::new("a fault of the program", problem)))]
             }
             _ => Vec::new(),
         }
@@ -340,7 +367,7 @@ impl App {
                     None => acts.push(Act::Say(format!("✔ proven backup: {}   3 shows it", file.path.display()))),
                 }
             }
-            Done::Failed(problem) => acts.push(Act::Open(Box::new(ProblemBox::new("", problem.clone())))),
+            Done::Failed(problem) => acts.push(Act::Open(Box::new(ProblemBox::new("file", problem.clone())))),
             Done::Listed(..) | Done::Peeked(..) | Done::Found(..) => {}
         }
         for overlay in &mut self.overlays {
@@ -395,15 +422,21 @@ impl App {
     }
 
     /// Whether the log pane is on the screen.
-    pub(super) fn log_shown(&self) -> bool {
-        self.log_open.unwrap_or(super::frame::is_roomy(self.size.0, self.size.1))
+    pub(super) fn log_shown(&self, (width, height): (u16, u16)) -> bool {
+        self.log_open.unwrap_or(super::frame::is_roomy(width, height))
     }
 
     /// The keys that are useful now.
-    pub(super) fn hints(&self) -> Vec<KeyLine> {
+    pub fn hints(&self) -> Vec<KeyLine> {
         let own = self.tabs.get(self.active).map(|tab| tab.hints(&self.shared)).unwrap_or_default();
         let stop = if self.shared.session.busy() { keys::hints(KEYS, &[Global::Stop]) } else { Vec::new() };
         stop.into_iter().chain(own).collect()
+    }
+
+    /// Every key of the active tab, then those of the whole program.
+    pub fn all_keys(&self) -> Vec<KeyLine> {
+        let own = self.tabs.get(self.active).map(|tab| tab.keys()).unwrap_or_default();
+        own.into_iter().chain(global_keys()).collect()
     }
 
     /// The newest log line.

@@ -36,7 +36,11 @@ impl App {
         let (line, rest) = split_rows(rest, ruled);
         Sheet::new(line, buf, &cx.theme).rule();
         let (body, foot) = split_rows(rest, rest.height.saturating_sub(2));
-        let log_rows = if self.log_shown() { (body.height / 4).clamp(4, 12).min(body.height / 2) } else { 0 };
+        let log_rows = if self.log_shown((area.width, area.height)) {
+            (body.height / 4).clamp(4, 12).min(body.height / 2)
+        } else {
+            0
+        };
         let (body, log) = split_rows(body, body.height - log_rows);
         let body = Rect { x: body.x + 1, width: body.width.saturating_sub(2), ..body };
         if let Some(tab) = self.tabs.get(self.active) {
@@ -86,7 +90,7 @@ impl App {
         if let Some(job) = &cx.session.job {
             let phase = job.phase.as_ref();
             let numbers = phase.map(|phase| format!("{}  {}", phase.phase.word(), gauge::numbers(job, phase)));
-            return (Role::Text, format!("{}: {}", job.title, numbers.unwrap_or_default()));
+            return (Role::Text, format!("{} · {}", job.title, numbers.unwrap_or_default()));
         }
         match self.newest() {
             Some(line) => (log_pane::role(line.level), format!("{} {}", log_pane::stamp(line), line.text)),

@@ -19,5 +19,5 @@ pub mod theme;
 pub mod widgets;
 pub mod worker;
 
-pub use app::{App, Options};
+pub use app::{App, Options, global_keys};
 pub use run::{Start, run};

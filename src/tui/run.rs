@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossterm::event::{self, Event as Input};
+use crossterm::event::{self, Event as Input, MouseEventKind};
 
 use super::app::{App, Options};
 use super::effect::{Effect, Task};
@@ -128,6 +128,10 @@ fn read_input(sender: &Sender<Incoming>) {
         let msg = match event::read() {
             Ok(Input::Key(key)) => Msg::Key(key),
             Ok(Input::Paste(text)) => Msg::Paste(text),
+            // A mouse that only moves must not wake anybody.
+            Ok(Input::Mouse(mouse)) if matches!(mouse.kind, MouseEventKind::Moved | MouseEventKind::Drag(_)) => {
+                continue;
+            }
             Ok(Input::Mouse(mouse)) => Msg::Mouse(mouse),
             Ok(Input::Resize(width, height)) => Msg::Resize(width, height),
             Ok(Input::FocusGained | Input::FocusLost) => continue,

@@ -1,14 +1,15 @@
 //! What every tab may look at. Tabs never see each other; they read this, and the app alone changes it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::theme::Theme;
 use crate::chip::{self, Module};
 use crate::codec::nor::StatusBytes;
-use crate::image::Region;
-use crate::image::firmware::Firmware;
+use crate::image::firmware::{self, Firmware};
+use crate::image::kind::Kind;
+use crate::image::{Region, region};
 use crate::job::{ProvenBackup, Usual};
 use crate::link::{Endpoint, WireKind};
 use crate::session::SessionView;
@@ -35,6 +36,8 @@ pub struct Shared {
     pub bypass: Option<String>,
     /// How far the person has come.
     pub journey: Journey,
+    /// With which chip.
+    pub journey_of: Option<String>,
     /// The module on the bench.
     pub module: &'static str,
     /// The wire it is reached over.
@@ -85,6 +88,47 @@ pub struct OpenFile {
     pub about: String,
     /// How far it is proven to be what is on a chip; only a backup is.
     pub proven: Option<Verdict>,
+}
+
+impl OpenFile {
+    /// Looks at the content of a file. May take a while: code is decrypted.
+    pub fn new(path: &Path, bytes: Arc<[u8]>, proven: Option<Verdict>) -> Self {
+        let firmware = firmware::identify(&bytes);
+        let name =
+            path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+        Self {
+            path: path.to_path_buf(),
+            name,
+            regions: region::regions(&bytes),
+            about: about(&firmware),
+            firmware,
+            bytes,
+            proven,
+        }
+    }
+}
+
+/// What a file is, in one line: `OpenBeken 1.18.300, QIO for BK7231T, intact`.
+pub fn about(firmware: &Firmware) -> String {
+    if firmware.kind == Kind::Unknown {
+        return "unknown content".to_owned();
+    }
+    let app = firmware.app.as_ref();
+    // The version text is `OpenBK7231T_1.18.300`; the chip is named anyway.
+    let openbeken = firmware.openbeken().map(|text| format!("OpenBeken {}", text.rsplit('_').next().unwrap_or(text)));
+    let program = openbeken.or_else(|| app?.libretiny.clone()).or_else(|| {
+        let app = app?;
+        let name = app.tuya_name.as_ref()?;
+        Some(format!("Tuya {name} {}", app.tuya_version.as_deref().unwrap_or_default()).trim_end().to_owned())
+    });
+    let chip = firmware.family.map(|family| format!("for {}", family.name()));
+    let kind = [Some(firmware.kind.name().to_owned()), chip].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let state = match (firmware.has_errors(), firmware.kind) {
+        (true, _) => Some("damaged".to_owned()),
+        (false, Kind::Qio | Kind::Ua) if firmware.problems.is_empty() => Some("intact".to_owned()),
+        (false, _) => None,
+    };
+    [program, Some(kind), state].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// What is known of a backup of the connected chip.
@@ -180,6 +224,11 @@ impl Journey {
     /// Marks a step as reached or not.
     pub fn set(&mut self, step: Step, reached: bool) {
         self.steps[step as usize] = reached;
+    }
+
+    /// Starts anew with another chip; the wires stay.
+    pub fn restart(&mut self) {
+        *self = Self { steps: std::array::from_fn(|index| index == Step::Wired as usize && self.steps[index]) };
     }
 
     /// The first step that lies ahead.

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::panic;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crossterm::cursor::{Hide, Show};
@@ -9,12 +10,14 @@ use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracket
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{execute, style};
 use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
+use ratatui::backend::{Backend, ClearType, CrosstermBackend};
 
 use super::app::App;
 use super::glyph;
 use crate::problem::{Class, Problem};
 
+/// Whether the workbench has the terminal. Also asked by the panic hook, which knows nothing else.
+static TAKEN: AtomicBool = AtomicBool::new(false);
 /// A page of hex with its colours fits.
 const BUFFER: usize = 32 * 1024;
 
@@ -67,7 +70,11 @@ impl Screen {
     /// Takes the terminal again and forgets what was on it.
     pub fn take_again(&mut self) -> io::Result<()> {
         enter(self.mouse)?;
-        self.terminal.clear()
+        // The library's own clear asks the terminal for its cursor, and the answer would wait behind the thread that
+        // reads keys.
+        self.terminal.backend_mut().clear_region(ClearType::All)?;
+        self.terminal.swap_buffers();
+        Ok(())
     }
 
     /// Columns and rows.
@@ -94,6 +101,7 @@ fn host(error: io::Error) -> Problem {
 
 fn enter(mouse: bool) -> io::Result<()> {
     enable_raw_mode()?;
+    TAKEN.store(true, Ordering::SeqCst);
     let mut out = io::stdout();
     execute!(out, EnterAlternateScreen, EnableBracketedPaste, Hide)?;
     if mouse {
@@ -103,7 +111,12 @@ fn enter(mouse: bool) -> io::Result<()> {
 }
 
 /// Gives the terminal back. A terminal that is gone cannot be told anything, so nothing here can fail.
+///
+/// Done once: leaving the alternate screen a second time would move the cursor back into what was written since.
 pub(super) fn give_back() {
+    if !TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
     let mut out = io::stdout();
     let _ = execute!(out, DisableMouseCapture, DisableBracketedPaste, LeaveAlternateScreen, Show);
     let _ = out.flush();

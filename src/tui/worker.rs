@@ -10,11 +10,9 @@ use jiff::tz::TimeZone;
 
 use super::effect::Task;
 use super::msg::{Done, FolderEntry, Target};
-use super::shared::{BackupState, KnownBackup, OpenFile};
+use super::shared::{BackupState, KnownBackup, OpenFile, about};
 use crate::archive;
-use crate::image::firmware::{self, Firmware};
-use crate::image::kind::Kind;
-use crate::image::{region, search};
+use crate::image::{firmware, search};
 use crate::job::{BackupRead, Identity, ProvenBackup};
 use crate::link;
 use crate::problem::{Class, Explain, Problem};
@@ -39,7 +37,7 @@ pub fn perform(task: Task, settings: &Settings) -> Done {
             Done::Peeked(path, words)
         }
         Task::ShowBackup(known) => {
-            let file = open(&known.proof.path, Arc::clone(&known.proof.bytes), Some(Verdict::Proven));
+            let file = OpenFile::new(&known.proof.path, Arc::clone(&known.proof.bytes), Some(Verdict::Proven));
             Done::Loaded(Target::Dump, Ok(Arc::new(file)))
         }
         Task::Load(target, path) => Done::Loaded(target, load(&path).map(Arc::new)),
@@ -92,43 +90,7 @@ fn peek(path: &Path) -> String {
 
 fn load(path: &Path) -> Result<OpenFile, Problem> {
     let bytes: Arc<[u8]> = store::read_file(path).map_err(|error| error.explain())?.into();
-    Ok(open(path, bytes, None))
-}
-
-fn open(path: &Path, bytes: Arc<[u8]>, proven: Option<Verdict>) -> OpenFile {
-    let firmware = firmware::identify(&bytes);
-    OpenFile {
-        name: path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned()),
-        path: path.to_path_buf(),
-        regions: region::regions(&bytes),
-        about: about(&firmware),
-        firmware,
-        bytes,
-        proven,
-    }
-}
-
-/// What a file is, in one line: `OpenBeken 1.18.300, QIO for BK7231T, intact`.
-pub fn about(firmware: &Firmware) -> String {
-    if firmware.kind == Kind::Unknown {
-        return "unknown content".to_owned();
-    }
-    let app = firmware.app.as_ref();
-    // The version text is `OpenBK7231T_1.18.300`; the chip is named anyway.
-    let openbeken = firmware.openbeken().map(|text| format!("OpenBeken {}", text.rsplit('_').next().unwrap_or(text)));
-    let program = openbeken.or_else(|| app?.libretiny.clone()).or_else(|| {
-        let app = app?;
-        let name = app.tuya_name.as_ref()?;
-        Some(format!("Tuya {name} {}", app.tuya_version.as_deref().unwrap_or_default()).trim_end().to_owned())
-    });
-    let chip = firmware.family.map(|family| format!("for {}", family.name()));
-    let kind = [Some(firmware.kind.name().to_owned()), chip].into_iter().flatten().collect::<Vec<_>>().join(" ");
-    let state = match (firmware.has_errors(), firmware.kind) {
-        (true, _) => Some("damaged".to_owned()),
-        (false, Kind::Qio | Kind::Ua) if firmware.problems.is_empty() => Some("intact".to_owned()),
-        (false, _) => None,
-    };
-    [program, Some(kind), state].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    Ok(OpenFile::new(path, bytes, None))
 }
 
 /// When a file was written: the time of day today, else the date.
@@ -161,7 +123,7 @@ fn save_backup(settings: &Settings, read: &Arc<BackupRead>) -> Done {
     };
     let proven = read.proven();
     let verdict = if proven { Verdict::Proven } else { Verdict::Unsure };
-    let file = Arc::new(open(&saved.path, Arc::clone(&read.bytes), Some(verdict)));
+    let file = Arc::new(OpenFile::new(&saved.path, Arc::clone(&read.bytes), Some(verdict)));
     if !proven {
         let problem = archive::unproven(read);
         let state = BackupState::Unproven { path: saved.path, why: problem.what.clone() };

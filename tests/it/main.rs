@@ -6,6 +6,7 @@ mod cli;
 mod cut;
 mod layers;
 mod rules;
+mod screens;
 #[cfg(unix)]
 mod serial;
 mod session;

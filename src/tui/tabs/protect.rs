@@ -190,12 +190,12 @@ impl Tab for Protect {
     }
 
     fn hints(&self, cx: &Shared) -> Vec<KeyLine> {
-        let locked = cx.session.protection.as_deref().is_some_and(|now| matches!(now.range, Range::Protected(_)));
-        if locked {
-            keys::hints(KEYS, &[Action::Unlock, Action::Restore, Action::Lock, Action::Read])
-        } else {
-            keys::hints(KEYS, &[Action::Restore, Action::Lock, Action::Unlock, Action::Read])
-        }
+        let actions: &[Action] = match cx.session.protection.as_deref().map(|protection| &protection.range) {
+            None | Some(Range::Unreadable) => &[Action::Read],
+            Some(Range::Protected(_)) => &[Action::Unlock, Action::Restore, Action::Lock, Action::Read],
+            Some(Range::Open | Range::Unknown) => &[Action::Restore, Action::Lock, Action::Unlock, Action::Read],
+        };
+        keys::hints(KEYS, actions)
     }
 
     fn key(&mut self, key: KeyEvent, cx: &Shared) -> Response {
@@ -249,7 +249,9 @@ impl Tab for Protect {
         };
         let part = identity.flash.part.as_deref().unwrap_or("unknown part");
         let roomy = area.height >= 16;
-        sheet.put(Role::Strong, "Status registers").line(Role::Dim, format!("   {part}"));
+        if !protection.registers.is_empty() {
+            sheet.put(Role::Strong, "Status registers").line(Role::Dim, format!("   {part}"));
+        }
         Self::registers(&mut sheet, &protection.registers);
         if roomy {
             sheet.end();
@@ -271,7 +273,7 @@ impl Tab for Protect {
         }
         self.advice(&mut sheet, protection);
         if let Some((status, source)) = earlier(cx)
-            && protection.status != Some(status)
+            && protection.status.is_some_and(|now| now != status)
             && sheet.rows_left() > 0
         {
             sheet.put(Role::Key, "z").line(Role::Text, format!(" puts back {status}, {source}"));

@@ -157,7 +157,7 @@ impl Wiring {
         }
         self.note(module, rows, &mut sheet, cx);
         if drawn && sheet.rows_left() >= 3 {
-            if roomy {
+            if sheet.rows_left() > 4 {
                 sheet.end();
             }
             let here = self.wire(rows).map(|wire| function(wire.signal));

@@ -73,15 +73,16 @@ pub fn render(tabs: &[&str], active: usize, cx: &Shared, area: Rect, buf: &mut B
     sheet.put(Role::Strong, lead);
     // Fixed places, so that the eye finds them; a text that is longer pushes the next one right.
     let room = sheet.width().saturating_sub(sheet.column());
-    let shares: [u16; 4] = [22, 33, 28, 17];
-    let mut at = sheet.column();
+    let shares: [u16; 4] = [18, 36, 28, 18];
+    let start = sheet.column();
+    let mut at = start;
     let mut behind: u16 = parts.iter().map(|(text, _)| text.width() as u16 + 1).sum();
     for ((text, role), share) in parts.into_iter().zip(shares) {
         behind -= text.width() as u16 + 1;
         let most = sheet.width().saturating_sub(sheet.column() + behind).max(6);
         if sheet.column() < at {
             sheet.to(at.min(sheet.width().saturating_sub(text.width() as u16 + behind).max(sheet.column())));
-        } else if sheet.column() > at {
+        } else if sheet.column() > start {
             sheet.put(Role::Text, " ");
         }
         sheet.put(role, cut(&text, most));

@@ -13,7 +13,7 @@ const DIGITS: &str = "0123456789ABCDEF";
 const PRINTABLE: &str =
     " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~";
 /// Columns of an offset and the gap behind it.
-const OFFSET: u16 = 10;
+const OFFSET: usize = 10;
 
 /// What is shown.
 pub struct HexGrid<'a> {
@@ -31,40 +31,46 @@ pub struct HexGrid<'a> {
 
 /// How many bytes a row of this width takes: 4, 8, 16, 32 or 64.
 pub fn bytes_per_row(width: u16) -> u32 {
-    [64, 32, 16, 8].into_iter().find(|count| row_width(*count) <= u32::from(width)).unwrap_or(4)
+    [64, 32, 16, 8].into_iter().find(|count| row_width(*count) <= usize::from(width)).unwrap_or(4) as u32
 }
 
 /// Offset, pairs with a wider gap after each eight, text.
-const fn row_width(count: u32) -> u32 {
-    OFFSET as u32 + count * 3 + count / 8 + 1 + count
+const fn row_width(count: usize) -> usize {
+    OFFSET + count * 3 + count / 8 + 1 + count
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What a byte is drawn as. Single bytes of a kind say little and would change the colour at every other cell, which
+/// costs more on the wire than the bytes themselves: only runs count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
+    /// Part of at least [`RUN`] bytes 00 or FF.
     Blank,
+    /// Part of at least [`RUN`] printable bytes.
     Text,
     Other,
     Hit,
     Here,
 }
 
-struct Styles {
-    address: Style,
-    blank: Style,
-    text: Style,
-    other: Style,
-    hit: Style,
-    here: Style,
-}
+/// Shortest run that is drawn as text or as blank.
+const RUN: usize = 4;
 
-impl Styles {
-    fn of(&self, class: Class) -> Style {
-        match class {
-            Class::Blank => self.blank,
-            Class::Text => self.text,
-            Class::Other => self.other,
-            Class::Hit => self.hit,
-            Class::Here => self.here,
+impl Class {
+    const fn of(byte: u8) -> Self {
+        match byte {
+            0x00 | 0xFF => Self::Blank,
+            0x20..0x7F => Self::Text,
+            _ => Self::Other,
+        }
+    }
+
+    const fn role(self) -> Role {
+        match self {
+            Self::Blank => Role::ByteBlank,
+            Self::Text => Role::ByteText,
+            Self::Other => Role::Byte,
+            Self::Hit => Role::ByteHit,
+            Self::Here => Role::ByteHere,
         }
     }
 }
@@ -73,103 +79,90 @@ impl HexGrid<'_> {
     /// Draws as many rows as fit.
     pub fn render(&self, area: Rect, buf: &mut Buffer, theme: &Theme) {
         let area = area.intersection(buf.area);
-        let count = bytes_per_row(area.width);
-        let styles = Styles {
-            address: theme.style(Role::Address),
-            blank: theme.style(Role::ByteBlank),
-            text: theme.style(Role::ByteText),
-            other: theme.style(Role::Byte),
-            hit: theme.style(Role::ByteHit),
-            here: theme.style(Role::ByteHere),
+        let count = bytes_per_row(area.width) as usize;
+        let start = (self.top as usize).min(self.bytes.len());
+        let end = (start + count * usize::from(area.height)).min(self.bytes.len());
+        let classes = self.classes(start..end);
+        let bytes = self.bytes.get(start..end).unwrap_or_default();
+        for (number, (row, classes)) in bytes.chunks(count).zip(classes.chunks(count)).enumerate() {
+            let place = Rect { y: area.y + number as u16, height: 1, ..area };
+            draw_row(start + number * count, row, classes, count, place, buf, theme);
+        }
+    }
+
+    /// The class of every byte in a range. Runs are measured past its ends, so that scrolling changes no colour.
+    fn classes(&self, shown: Range<usize>) -> Vec<Class> {
+        let from = shown.start.saturating_sub(RUN - 1);
+        let to = (shown.end + RUN - 1).min(self.bytes.len());
+        let mut classes = Vec::with_capacity(to - from);
+        let around = self.bytes.get(from..to).unwrap_or_default();
+        for run in around.chunk_by(|a, b| Class::of(*a) == Class::of(*b)) {
+            let class = run.first().filter(|_| run.len() >= RUN).map_or(Class::Other, |byte| Class::of(*byte));
+            classes.resize(classes.len() + run.len(), class);
+        }
+        classes.drain(..(shown.start - from).min(classes.len()));
+        classes.truncate(shown.len());
+        let mut mark = |at: u32, len: u32, class: Class| {
+            let first = (at as usize).max(shown.start);
+            let last = (at as usize).saturating_add(len as usize).min(shown.end);
+            if let Some(place) =
+                (first < last).then(|| classes.get_mut(first - shown.start..last - shown.start)).flatten()
+            {
+                place.fill(class);
+            }
         };
-        let shown = u64::from(self.top)..u64::from(self.top) + u64::from(count) * u64::from(area.height);
-        let hits = self.hits_within(&shown);
-        for row in 0..area.height {
-            let start = u64::from(self.top) + u64::from(row) * u64::from(count);
-            if start >= self.bytes.len() as u64 {
-                break;
-            }
-            self.row(start as u32, count, area.x, area.y + row, area.width, hits, buf, &styles);
+        for (at, len) in self.hits_within(&shown) {
+            mark(*at, *len, Class::Hit);
         }
+        if let Some((at, len)) = self.here {
+            mark(at, len, Class::Here);
+        }
+        mark(self.cursor, 1, Class::Here);
+        classes
     }
 
-    fn hits_within(&self, shown: &Range<u64>) -> &[(u32, u32)] {
-        let first = self.hits.partition_point(|(at, len)| u64::from(*at) + u64::from(*len) <= shown.start);
-        let last = self.hits.partition_point(|(at, _)| u64::from(*at) < shown.end);
+    fn hits_within(&self, shown: &Range<usize>) -> &[(u32, u32)] {
+        let first = self.hits.partition_point(|(at, len)| *at as usize + *len as usize <= shown.start);
+        let last = self.hits.partition_point(|(at, _)| (*at as usize) < shown.end);
         self.hits.get(first..last.max(first)).unwrap_or_default()
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one row of a tight loop; a struct would only rename them")]
-    fn row(
-        &self,
-        start: u32,
-        count: u32,
-        x: u16,
-        y: u16,
-        width: u16,
-        hits: &[(u32, u32)],
-        buf: &mut Buffer,
-        styles: &Styles,
-    ) {
-        let right = x + width;
-        for digit in 0..8_u16 {
-            let nibble = (start >> (28 - 4 * digit)) as usize & 0xF;
-            set(buf, x + digit, y, right, &DIGITS[nibble..=nibble], styles.address);
-        }
-        let text_x = x + OFFSET + (count * 3 + count / 8) as u16;
-        for column in 0..count {
-            let offset = start + column;
-            let Some(&byte) = self.bytes.get(offset as usize) else { break };
-            let class = self.class(offset, byte, hits);
-            let style = styles.of(class);
-            let at = x + OFFSET + (column * 3 + column / 8) as u16;
-            let (high, low) = (usize::from(byte >> 4), usize::from(byte & 0xF));
-            set(buf, at, y, right, &DIGITS[high..=high], style);
-            set(buf, at + 1, y, right, &DIGITS[low..=low], style);
-            // The gap takes the style of the byte before it, so that a run of one class is one run on the wire too.
-            if matches!(class, Class::Blank | Class::Text | Class::Other) && column + 1 < count {
-                set(buf, at + 2, y, right, " ", style);
-            } else if class == Class::Hit && self.is_hit(offset + 1, hits) && column % 8 != 7 {
-                set(buf, at + 2, y, right, " ", styles.hit);
-            }
-            let symbol = match byte {
-                0x20..0x7F => {
-                    let index = usize::from(byte - 0x20);
-                    &PRINTABLE[index..=index]
-                }
-                _ => "·",
-            };
-            set(buf, text_x + column as u16, y, right, symbol, style);
-        }
-    }
-
-    fn class(&self, offset: u32, byte: u8, hits: &[(u32, u32)]) -> Class {
-        let inside = |(at, len): (u32, u32)| offset >= at && offset - at < len;
-        if offset == self.cursor || self.here.is_some_and(inside) {
-            return Class::Here;
-        }
-        if !hits.is_empty() && self.is_hit(offset, hits) {
-            return Class::Hit;
-        }
-        match byte {
-            0x00 | 0xFF => Class::Blank,
-            0x20..0x7F => Class::Text,
-            _ => Class::Other,
-        }
-    }
-
-    fn is_hit(&self, offset: u32, hits: &[(u32, u32)]) -> bool {
-        let before = hits.partition_point(|(at, _)| *at <= offset);
-        // Hits of one pattern have one length, or do not overlap: the nearest one before decides.
-        before.checked_sub(1).and_then(|index| hits.get(index)).is_some_and(|(at, len)| offset - at < *len)
     }
 }
 
-fn set(buf: &mut Buffer, x: u16, y: u16, right: u16, symbol: &str, style: Style) {
-    if x < right
-        && let Some(cell) = buf.cell_mut((x, y))
-    {
-        cell.set_symbol(symbol).set_style(style);
+fn draw_row(offset: usize, row: &[u8], classes: &[Class], count: usize, place: Rect, buf: &mut Buffer, theme: &Theme) {
+    let mut set = |x: usize, symbol: &str, style: Style| {
+        if x < usize::from(place.width)
+            && let Some(cell) = buf.cell_mut((place.x + x as u16, place.y))
+        {
+            cell.set_symbol(symbol).set_style(style);
+        }
+    };
+    let address = theme.style(Role::Address);
+    for digit in 0..8 {
+        let nibble = (offset >> (28 - 4 * digit)) & 0xF;
+        set(digit, &DIGITS[nibble..=nibble], address);
+    }
+    let text = OFFSET + count * 3 + count / 8;
+    for (column, (byte, class)) in row.iter().zip(classes).enumerate() {
+        let style = theme.style(class.role());
+        let at = OFFSET + column * 3 + column / 8;
+        let (high, low) = (usize::from(byte >> 4), usize::from(byte & 0xF));
+        set(at, &DIGITS[high..=high], style);
+        set(at + 1, &DIGITS[low..=low], style);
+        // The gap belongs to a run that goes on, so that the run is one on the wire too.
+        if classes.get(column + 1) == Some(class) {
+            set(at + 2, " ", style);
+            if column % 8 == 7 {
+                set(at + 3, " ", style);
+            }
+        }
+        let symbol = match byte {
+            0x20..0x7F => {
+                let index = usize::from(byte - 0x20);
+                &PRINTABLE[index..=index]
+            }
+            _ => "·",
+        };
+        set(text + column, symbol, style);
     }
 }
 
@@ -215,6 +208,17 @@ mod tests {
         let shown = rows(&HexGrid { top: 32, ..grid(&bytes) }, 80, 2);
         assert!(shown[0].starts_with("00000020  41 41 41 41 41 41 41 41 "), "{}", shown[0]);
         assert_eq!(shown[1], "");
+    }
+
+    #[test]
+    fn only_runs_count_as_text_or_blank_also_across_the_edges_of_the_page() {
+        let bytes = *b"abcdeff\x01ab\x00\x00\x00\x00\x00\x80";
+        let classes = |range| grid(&bytes).classes(range);
+        let all = classes(0..16);
+        assert_eq!(all[..7], [Class::Text; 7]);
+        assert_eq!(all[7..10], [Class::Other; 3], "two letters are no text");
+        assert_eq!(all[10..15], [Class::Blank; 5]);
+        assert_eq!(classes(5..12), all[5..12], "the same bytes look the same on every page");
     }
 
     #[test]

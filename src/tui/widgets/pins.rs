@@ -9,7 +9,7 @@ use crate::chip::{HEADER, Module, Pad, PadKind};
 use crate::tui::theme::{Role, Theme};
 
 /// Columns of the header's drawing.
-pub const HEADER_WIDTH: u16 = 26;
+pub const HEADER_WIDTH: u16 = 24;
 /// Rows of the header's drawing, without its title.
 pub const HEADER_ROWS: u16 = 20;
 
@@ -87,7 +87,7 @@ pub fn module(module: &Module, used: impl Fn(&Pad) -> Use, area: Rect, buf: &mut
 pub fn module_with_edge(module: &Module, used: impl Fn(&Pad) -> Use, area: Rect, buf: &mut Buffer, theme: &Theme) {
     let mut sheet = Sheet::new(area, buf, theme);
     sheet.put(Role::Strong, &module.name).line(Role::Dim, format!("   {}", module.chip));
-    sheet.put(Role::Dim, "  edge").to(EDGE_WIDTH).line(Role::Dim, "back, as seen with the shield away from you");
+    sheet.put(Role::Dim, "  edge").to(EDGE_WIDTH).line(Role::Dim, "back, the shield away from you");
     let top = sheet.row();
     for pad in module.pads.iter().filter(|pad| pad.kind == PadKind::Edge) {
         let here = used(pad);

@@ -12,7 +12,7 @@ use crate::units::SECTOR;
 const OFFSET: u16 = 9;
 
 /// Glyph and role of a state.
-pub const fn look(state: SectorState) -> (&'static str, Role) {
+const fn look(state: SectorState) -> (&'static str, Role) {
     match state {
         SectorState::Kept => ("·", Role::Sector),
         SectorState::Waiting => ("▒", Role::SectorWaiting),
@@ -60,8 +60,19 @@ fn shape(sectors: usize, width: u16, most: u16) -> (u16, usize) {
     (sectors.div_ceil(row * per_cell) as u16, per_cell)
 }
 
-/// Draws the map with its legend below; returns the rows used.
-pub fn render(states: &[SectorState], area: Rect, buf: &mut Buffer, theme: &Theme) -> u16 {
+/// Glyph, role and word of a state, with what the present says about it: while a job runs, a sector that holds neither
+/// old nor new content is being worked on; afterwards it is a sector to worry about.
+const fn told(state: SectorState, live: bool) -> (&'static str, Role, &'static str) {
+    let (glyph, role) = look(state);
+    match state {
+        SectorState::Unknown if live => ("◉", Role::SectorWritten, "in work"),
+        SectorState::Waiting => (glyph, role, "to do"),
+        _ => (glyph, role, state.word()),
+    }
+}
+
+/// Draws the map with its legend below; returns the rows used. `live` says that a job is at it now.
+pub fn render(states: &[SectorState], live: bool, area: Rect, buf: &mut Buffer, theme: &Theme) -> u16 {
     if states.is_empty() || area.height < 2 {
         return 0;
     }
@@ -72,14 +83,13 @@ pub fn render(states: &[SectorState], area: Rect, buf: &mut Buffer, theme: &Them
         sheet.put(Role::Address, format!("{:06X}", number * row_sectors * SECTOR as usize)).to(OFFSET);
         for cell in row.chunks(per_cell) {
             let state = cell.iter().copied().max_by_key(|state| weight(*state)).unwrap_or(SectorState::Kept);
-            let (glyph, role) = look(state);
+            let (glyph, role, _) = told(state, live);
             sheet.put(role, glyph);
         }
         sheet.end();
     }
     for state in LEGEND {
-        let (glyph, role) = look(state);
-        let word = if state == SectorState::Waiting { "to do" } else { state.word() };
+        let (glyph, role, word) = told(state, live);
         sheet.put(role, glyph).put(Role::Dim, format!(" {word}  "));
     }
     if per_cell > 1 {
@@ -95,7 +105,7 @@ mod tests {
     fn map(states: &[SectorState], width: u16, height: u16) -> Vec<String> {
         let area = Rect::new(0, 0, width, height);
         let mut buf = Buffer::empty(area);
-        render(states, area, &mut buf, &Theme::mono());
+        render(states, false, area, &mut buf, &Theme::mono());
         (0..height)
             .map(|y| (0..width).map(|x| buf[(x, y)].symbol()).collect::<String>().trim_end().to_owned())
             .collect()

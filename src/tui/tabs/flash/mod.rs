@@ -199,7 +199,10 @@ impl Tab for Flash {
         let actions: &[Action] = match &self.stage {
             Stage::Planning(_) | Stage::Writing => &[],
             Stage::Planned(..) => &[Action::Flash, Action::Details, Action::ProtectAfter, Action::Image, Action::Plan],
-            Stage::Ended(ended) if ended.result.is_ok() => &[Action::Reboot, Action::Details, Action::Image],
+            Stage::Ended(ended) if ended.result.is_ok() && cx.session.identity.is_some() => {
+                &[Action::Reboot, Action::Details, Action::Image]
+            }
+            Stage::Ended(ended) if ended.result.is_ok() => &[Action::Details, Action::Image],
             Stage::Ended(_) => &[Action::Plan, Action::Details, Action::Image],
             _ if cx.image.is_none() => &[Action::Image, Action::Backup, Action::Next],
             _ if cx.backup.proven().is_none() && cx.bypass.is_none() => {

@@ -72,7 +72,7 @@ pub fn draw(ended: &Ended, area: Rect, buf: &mut Buffer, cx: &Shared) {
         sheet.end();
         let rest = sheet.rest();
         let theme = sheet.theme();
-        sector_map::render(&ended.job.sectors, rest, sheet.buffer(), theme);
+        sector_map::render(&ended.job.sectors, false, rest, sheet.buffer(), theme);
     }
 }
 
@@ -87,7 +87,11 @@ fn light(sheet: &mut Sheet<'_>, on: Option<bool>, word: &str, text: impl AsRef<s
 
 fn written(report: &WriteReport, sheet: &mut Sheet<'_>, cx: &Shared) {
     let counts = report.sectors;
-    sheet.put(Role::Strong, &report.plan.name).line(Role::Text, format!(" → {}", report.plan.span)).end();
+    let roomy = sheet.rows_left() >= 16;
+    sheet.put(Role::Strong, &report.plan.name).line(Role::Text, format!(" → {}", report.plan.span));
+    if roomy {
+        sheet.end();
+    }
     let done = format!(
         "{} sectors programmed, {} erased, {} kept, in {}, {} retries",
         counts.programmed,
@@ -109,27 +113,30 @@ fn written(report: &WriteReport, sheet: &mut Sheet<'_>, cx: &Shared) {
         "not checked: S lets the new firmware start"
     };
     light(sheet, None, "boots", boots);
-    sheet.end();
+    if roomy {
+        sheet.end();
+    }
     for (number, what) in report.not_checked.iter().enumerate() {
         sheet.put(Role::Dim, if number == 0 { "not checked" } else { "" }).paragraph(Role::Text, VALUE, what);
     }
+    sheet.put(Role::Strong, "next").paragraph(Role::Strong, VALUE, next(cx));
     sheet.put(Role::Dim, "lock").paragraph(Role::Text, VALUE, &report.protection);
     let width = sheet.width().saturating_sub(VALUE);
     sheet.put(Role::Dim, "SHA-256").paragraph(Role::Text, VALUE, &report.sha256);
     sheet.put(Role::Dim, "backup").to(VALUE).line(Role::Dim, cut_front(&report.backup, width));
-    sheet.put(Role::Strong, "next").paragraph(Role::Strong, VALUE, next(cx));
 }
 
 /// What a person does now.
 fn next(cx: &Shared) -> String {
     let firmware = cx.image.as_deref().map(|image| &image.firmware);
     let open = firmware.is_some_and(|firmware| firmware.openbeken().is_some());
+    let first = if cx.journey.reached(Step::Booted) { "" } else { "S starts the chip. Then " };
     match firmware.and_then(|firmware| firmware.family) {
-        Some(family @ (Family::Bk7231T | Family::Bk7231N)) if open => format!(
-            "S starts the chip. Then look for the Wi-Fi access point Open{}_XXXXXXXX and open 192.168.4.1",
-            family.name()
-        ),
-        _ => "S starts the chip; take the wires off only after the supply is off.".to_owned(),
+        Some(family @ (Family::Bk7231T | Family::Bk7231N)) if open => {
+            let name = family.name();
+            format!("{first}look for the Wi-Fi access point Open{name}_XXXXXXXX and open 192.168.4.1")
+        }
+        _ => format!("{first}take the wires off, supply first."),
     }
 }
 

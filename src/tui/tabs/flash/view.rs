@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{Flash, Stage};
-use crate::job::{Action, Plan};
+use crate::job::{Action, Plan, Range};
 use crate::session::JobView;
 use crate::tui::glyph;
 use crate::tui::shared::{BackupState, OpenFile, Shared};
@@ -63,7 +63,7 @@ pub fn draw(tab: &Flash, area: Rect, buf: &mut Buffer, cx: &Shared) {
             map(&mut sheet, job);
         }
         (Stage::Planned(_, plan), job) => {
-            plan_rows(&mut sheet, plan, tab.protect_after(cx));
+            plan_rows(&mut sheet, plan, tab.protect_after(cx), cx);
             if let Some(job) = job {
                 progress(&mut sheet, job, cx);
             }
@@ -126,11 +126,14 @@ fn backup_row(sheet: &mut Sheet<'_>, cx: &Shared) {
     }
 }
 
-fn plan_rows(sheet: &mut Sheet<'_>, plan: &Plan, protect_after: bool) {
+fn plan_rows(sheet: &mut Sheet<'_>, plan: &Plan, protect_after: bool, cx: &Shared) {
     sheet.put(Role::Dim, "goes to").to(VALUE).put(Role::Strong, plan.span.to_string());
     sheet.line(Role::Dim, "   everything else is kept, and proven kept");
     sheet.put(Role::Dim, "plan").paragraph(Role::Strong, VALUE, plan.summary());
+    let range = cx.session.protection.as_deref().map(|protection| &protection.range);
     let after = match (plan.unlock, protect_after) {
+        (None, _) if range == Some(&Range::Unreadable) => "not readable here; the boot loader lifts it while it writes",
+        (None, _) if range == Some(&Range::Unknown) => "not known for this part; every sector is read back",
         (None, _) => "not in the way",
         (Some(_), true) => "lifted, and put back at the end (a changes that)",
         (Some(_), false) => "lifted, and left open (a changes that)",
@@ -159,7 +162,7 @@ fn plan_rows(sheet: &mut Sheet<'_>, plan: &Plan, protect_after: bool) {
     if map_rows > 0 {
         let rest = sheet.rest();
         let theme = sheet.theme();
-        sector_map::render(&plan.sector_states(), rest, sheet.buffer(), theme);
+        sector_map::render(&plan.sector_states(), false, rest, sheet.buffer(), theme);
     }
 }
 
@@ -187,7 +190,7 @@ fn map(sheet: &mut Sheet<'_>, job: &JobView) {
     }
     let rest = sheet.rest();
     let theme = sheet.theme();
-    let rows = sector_map::render(&job.sectors, rest, sheet.buffer(), theme);
+    let rows = sector_map::render(&job.sectors, true, rest, sheet.buffer(), theme);
     sheet.down_to(sheet.row() + rows);
 }
 

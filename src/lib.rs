@@ -53,6 +53,7 @@
 //! | 4 | [`job`] | one file per job, the plan, the rules of a write | 0–3, but not `store` |
 //! | 5 | [`session`] | actor, handle, events, reducer | 0–4, but not `store` |
 //! | 6 | [`archive`] | backups of chips, from a job's result to the store and back | 0–5 |
+//! | 6 | [`outlive`] | jobs without a terminal: signals, watchers, reports | 0–5 |
 //! | 7 | [`cli`], [`tui`] | the two front ends | 0–6 |
 //!
 //! A module imports only from rows above it (and from itself). Families follow one pattern: a contract file, one
@@ -89,6 +90,7 @@ pub mod job;
 pub mod session;
 
 pub mod archive;
+pub mod outlive;
 
 pub mod cli;
 pub mod tui;

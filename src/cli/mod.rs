@@ -1,6 +1,8 @@
 //! The headless commands: arguments to jobs, events to lines or JSON, problems to exit codes.
 
 mod args;
+#[cfg(unix)]
+mod attach;
 mod client;
 mod device;
 mod files;
@@ -8,6 +10,7 @@ mod host;
 mod out;
 mod write;
 
+use std::cell::OnceCell;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -17,6 +20,7 @@ use args::{Command, ConfigAction};
 use out::Out;
 
 use crate::job::{ConnectSpec, Usual};
+use crate::outlive::Server;
 use crate::problem::{Class, Explain, Problem};
 use crate::store::{Loaded, Settings};
 
@@ -38,9 +42,16 @@ struct Context {
     settings: Settings,
     loaded: Loaded,
     out: Out,
+    name: String,
+    server: OnceCell<Server>,
 }
 
 impl Context {
+    /// What shows this command's jobs to `attach`, from the first job on.
+    fn server(&self) -> &Server {
+        self.server.get_or_init(|| Server::start(Some(&self.name)))
+    }
+
     /// The link to use: the command line's, else the settings'.
     fn link(&self) -> Result<ConnectSpec, Problem> {
         let text = link_text(&self.args, &self.settings).ok_or_else(|| {
@@ -88,6 +99,10 @@ pub fn settings(args: &Args) -> Result<Settings, Problem> {
 /// Runs a headless command, prints its result, and returns the exit code.
 pub fn run(args: Args) -> ExitCode {
     let out = Out { json: args.json, events: args.events };
+    #[cfg(unix)]
+    if let Some(Command::Attach { pid }) = args.command {
+        return attach::run(out, pid);
+    }
     match dispatch(args, out) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
@@ -100,8 +115,9 @@ pub fn run(args: Args) -> ExitCode {
 fn dispatch(mut args: Args, out: Out) -> Result<(), Problem> {
     let loaded = Settings::load().map_err(|error| error.explain())?;
     let command = args.command.take();
-    let context = Context { args, settings: loaded.settings.clone(), loaded, out };
-    match command {
+    let name = command.as_ref().map_or_else(String::new, Command::name);
+    let context = Context { args, settings: loaded.settings.clone(), loaded, out, name, server: OnceCell::new() };
+    let result = match command {
         None => Ok(()),
         Some(Command::Links) => host::links(&context),
         Some(Command::Wiring { module, wire }) => host::wiring(&context, &module, wire.map(Into::into)),
@@ -114,6 +130,8 @@ fn dispatch(mut args: Args, out: Out) -> Result<(), Problem> {
         Some(Command::Verify { file, at }) => device::verify(&context, &file, at),
         Some(Command::Erase { start, length, consent }) => write::erase(&context, start, length, &consent),
         Some(Command::Protect { action }) => device::protect(&context, action),
+        #[cfg(unix)]
+        Some(Command::Attach { .. }) => Ok(()),
         Some(Command::Reboot) => device::reboot(&context),
         Some(Command::Inspect { file }) => files::inspect(&context, &file),
         Some(Command::Identify { file }) => files::identify(&context, &file),
@@ -123,5 +141,9 @@ fn dispatch(mut args: Args, out: Out) -> Result<(), Problem> {
         Some(Command::Config { action: ConfigAction::Show }) => host::config(&context),
         Some(Command::Completions { shell }) => host::completions(shell),
         Some(Command::Man) => host::man(),
+    };
+    if let Some(server) = context.server.get() {
+        server.end(result.as_ref().err());
     }
+    result
 }

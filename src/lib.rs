@@ -68,6 +68,9 @@
 //! - **Work is done in groups of at most 64 KiB**: erase, program, read back, then the next group. A write that is cut
 //!   off leaves at most one group in between, and a basic boot loader, which locks the flash after each CRC, gets the
 //!   erase that unlocks it at each group's start.
+//! - **A job belongs to its process, not to its terminal** ([`outlive`]): reports and watchers are served on the
+//!   session's thread, a hang-up stops only what does not change the chip, and a bus is locked ([`link::Lock`]) as long
+//!   as its link is open.
 //! - **Time is the link's**: a job's events carry the time of the link's own clock, so that rates over the simulated
 //!   module are those of the module.
 //! - **A chip is known by its MAC** ([`job::Identity::chip_key`], a hash), the one thing that both wires show and no

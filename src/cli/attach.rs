@@ -11,6 +11,7 @@ use super::out::{Out, print, print_aside};
 use crate::outlive::find::{Process, running};
 use crate::outlive::newest_report;
 use crate::problem::{Class, Problem};
+use crate::store;
 
 /// How long to wait before a process that dropped this watcher is asked again.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -131,7 +132,10 @@ impl Watch {
             }
             // Too slow, and let go; or the process is no more.
             std::thread::sleep(AGAIN);
-            process = Process::connect(self.pid).map_err(|_| self.gone())?;
+            process = match Process::connect(self.pid) {
+                Ok(process) => process,
+                Err(_) => return self.reported().ok_or_else(|| self.gone()),
+            };
         }
     }
 
@@ -178,7 +182,7 @@ impl Watch {
     fn progress(&mut self, progress: &Value) {
         let done = progress["done"].as_u64().unwrap_or(0);
         self.bar.progress(done);
-        let tenths = (done.saturating_mul(10)).checked_div(self.total).unwrap_or(0);
+        let tenths = done.saturating_mul(10).checked_div(self.total).unwrap_or(0).min(10);
         if self.tenths.is_some_and(|before| tenths > before) {
             self.tenths = Some(tenths);
             print_aside(&format!("{} {} %", self.phase, tenths * 10));
@@ -198,12 +202,21 @@ impl Watch {
         End { name: self.name.clone(), pid: self.pid, exit, error, report }
     }
 
+    /// The end as the process itself reported it on the disk.
+    fn reported(&self) -> Option<End> {
+        let path = newest_report()?;
+        let report: Value = serde_json::from_slice(&store::read_file(&path).ok()?).ok()?;
+        let mut end = self.end(&report);
+        end.report = path.display().to_string().into();
+        (report["pid"] == self.pid).then_some(end)
+    }
+
     fn gone(&self) -> Problem {
         Problem::new(
             Class::NoDevice,
             "E608",
-            format!("process {} ended and did not say how", self.pid),
-            "it was killed, or the computer lost its power",
+            format!("process {} ended, and how was not heard", self.pid),
+            "it was killed, or this watcher was stopped for too long",
             "run its command again: sectors that are right already are kept",
         )
     }

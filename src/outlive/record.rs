@@ -58,6 +58,7 @@ fn document(view: &SessionView, ended: &Ended, chip: &Chip, began: &Zoned) -> Va
     let mut whole = json!({
         "schema": 1,
         "program": concat!("bkbench ", env!("CARGO_PKG_VERSION")),
+        "pid": std::process::id(),
         "job": job.title,
         "began": began.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
         "ended": now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),

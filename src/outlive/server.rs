@@ -1,17 +1,23 @@
 //! What one process tells others about the job it runs, and the reports it writes.
 
 use std::path::PathBuf;
+#[cfg(unix)]
+use std::sync::OnceLock;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Zoned;
 use serde_json::{Value, json};
 
 use super::record::{self, Chip};
+use super::signals::Signals;
 #[cfg(unix)]
 use super::socket::Socket;
 use crate::problem::{Explain, Problem};
-use crate::session::{Event, SessionView, What, runs_json};
+use crate::session::{Event, Session, SessionView, What, runs_json};
 
+/// How often a process without a terminal looks whether it was asked to stop.
+const LOOK: Duration = Duration::from_millis(50);
 /// How moments are written for people, in local time.
 const MOMENT: &str = "%Y-%m-%d %H:%M:%S";
 
@@ -22,9 +28,9 @@ pub struct Server(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     job_ended: Condvar,
-    /// `None` where the system has no such sockets, or gave none.
+    /// Empty when the system gave none.
     #[cfg(unix)]
-    socket: Option<Socket>,
+    socket: OnceLock<Socket>,
 }
 
 struct State {
@@ -46,6 +52,13 @@ impl Server {
     ///
     /// A system that gives no socket leaves a job that runs, is reported and cannot be watched.
     pub fn start(command: Option<&str>) -> Self {
+        let server = Self::new(command);
+        #[cfg(unix)]
+        server.serve();
+        server
+    }
+
+    fn new(command: Option<&str>) -> Self {
         let now = Zoned::now();
         let state = State {
             command: command.map(str::to_owned),
@@ -56,23 +69,26 @@ impl Server {
             chip: Chip::default(),
             report: None,
         };
-        let server = Self(Arc::new(Shared {
+        Self(Arc::new(Shared {
             state: Mutex::new(state),
             job_ended: Condvar::new(),
             #[cfg(unix)]
-            socket: Socket::bind().ok(),
-        }));
-        #[cfg(unix)]
-        if let Some(socket) = &server.0.socket {
-            let shared = Arc::downgrade(&server.0);
-            socket.serve(move |join| {
-                let Some(shared) = shared.upgrade() else { return };
-                // Under the lock, so that no event falls between the snapshot and the first line after it.
-                let state = lock(&shared.state);
-                join(state.snapshot().to_string());
-            });
-        }
-        server
+            socket: OnceLock::new(),
+        }))
+    }
+
+    #[cfg(unix)]
+    fn serve(&self) {
+        let Ok(socket) = Socket::bind() else { return };
+        let shared = Arc::downgrade(&self.0);
+        socket.serve(move |join| {
+            let Some(shared) = shared.upgrade() else { return };
+            // Under the lock, so that no event falls between the snapshot and the first line after it.
+            let state = lock(&shared.state);
+            join(state.snapshot().to_string());
+        });
+        // Only one is ever made, so there is none yet.
+        let _ = self.0.socket.set(socket);
     }
 
     /// Takes one event of the session; to be called with every one of them, in order, on the session's thread. Never
@@ -93,7 +109,7 @@ impl Server {
             self.0.job_ended.notify_all();
         }
         #[cfg(unix)]
-        if let Some(socket) = &self.0.socket {
+        if let Some(socket) = self.0.socket.get() {
             socket.tell(|| event.json());
         }
     }
@@ -103,19 +119,25 @@ impl Server {
         lock(&self.0.state).report.clone()
     }
 
-    /// For a front end whose terminal is gone: returns when no job that changes the chip runs any more. What is
-    /// called afterwards may then drop the session; a job that only reads is stopped by that.
-    pub fn after_terminal(&self) {
+    /// For a front end that has to go, because its terminal is gone or a signal came: returns when no job that changes
+    /// the chip runs any more. After a hang-up such a job goes on to its verified end; SIGINT and SIGTERM, before or
+    /// meanwhile, stop it at its next safe point. The caller may then drop the session, which stops a job that only
+    /// reads.
+    pub fn after_terminal(&self, session: &Session, signals: &Signals) {
         let mut state = lock(&self.0.state);
-        while state.view.job.as_ref().is_some_and(|job| job.changes_chip) {
-            state = self.0.job_ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+        while let Some(job) = state.view.job.as_ref().filter(|job| job.changes_chip) {
+            if signals.stop() {
+                session.cancel(job.id);
+            }
+            let waited = self.0.job_ended.wait_timeout(state, LOOK);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// Tells watchers how the process ended and stops serving. Waits for slow watchers a moment, not longer.
     pub fn end(&self, problem: Option<&Problem>) {
         #[cfg(unix)]
-        if let Some(socket) = &self.0.socket {
+        if let Some(socket) = self.0.socket.get() {
             let report = self.report().and_then(Result::ok);
             let exit = problem.map_or(0, |problem| problem.class.exit_code());
             socket.tell(|| {
@@ -149,6 +171,7 @@ impl State {
     }
 
     /// All that a late watcher has missed.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "there are no watchers"))]
     fn snapshot(&self) -> Value {
         let view = &self.view;
         let (link, speed) = view.open_link().map(|(info, speed)| (info.name.clone(), speed)).unzip();
@@ -192,4 +215,64 @@ impl State {
 /// A panic elsewhere leaves nothing half-done here.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::job::Outcome;
+    use crate::session::JobId;
+
+    fn event(what: What) -> Event {
+        Event { seq: 1, at: Duration::ZERO, what }
+    }
+
+    fn started(changes_chip: bool) -> Event {
+        event(What::Started { id: JobId(7), title: "write", changes_chip, backup: None })
+    }
+
+    fn finished() -> Event {
+        event(What::Finished { id: JobId(7), result: Ok(Outcome::Rebooted), left: Vec::new() })
+    }
+
+    #[test]
+    fn without_a_terminal_a_change_is_waited_for_and_nothing_else() {
+        let session = Session::spawn(Box::new(|_| {})).unwrap();
+        let (server, signals) = (Server::new(None), Signals::default());
+        server.after_terminal(&session, &signals);
+        server.feed(&started(false));
+        server.after_terminal(&session, &signals);
+        server.feed(&finished());
+
+        server.feed(&started(true));
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| server.after_terminal(&session, &signals));
+            let until = Instant::now() + 3 * LOOK;
+            while Instant::now() < until {
+                assert!(!waits.is_finished());
+            }
+            server.feed(&finished());
+        });
+        assert!(server.report().is_none(), "no chip was ever connected");
+    }
+
+    #[test]
+    fn a_late_watcher_is_told_where_the_job_stands() {
+        let server = Server::new(Some("write"));
+        server.feed(&started(true));
+        server.feed(&event(What::Phase { id: JobId(7), phase: crate::job::Phase::Verify, total: 200 }));
+        server.feed(&event(What::Progress { id: JobId(7), done: 50 }));
+        let snapshot = lock(&server.0.state).snapshot();
+        assert_eq!(snapshot["command"], "write");
+        assert_eq!(snapshot["pid"], std::process::id());
+        let job = &snapshot["job"];
+        assert_eq!((&job["title"], &job["phase"]), (&"write".into(), &"verify".into()));
+        assert_eq!((job["done"].as_u64(), job["total"].as_u64()), (Some(50), Some(200)));
+        server.feed(&finished());
+        let snapshot = lock(&server.0.state).snapshot();
+        assert!(snapshot["job"].is_null());
+        assert_eq!(snapshot["last"]["exit"], 0);
+    }
 }

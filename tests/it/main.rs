@@ -4,6 +4,8 @@
 
 mod cli;
 mod layers;
+#[cfg(unix)]
+mod outlive;
 mod rules;
 #[cfg(unix)]
 mod serial;

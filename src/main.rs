@@ -4,8 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use bkbench::cli::{self, Args};
-use bkbench::problem::{Explain, Problem};
-use bkbench::store::Settings;
+use bkbench::problem::Problem;
 use bkbench::tui::{self, Start};
 
 fn main() -> ExitCode {
@@ -17,7 +16,7 @@ fn main() -> ExitCode {
     if args.command.is_some() {
         return cli::run(args);
     }
-    match workbench(args) {
+    match workbench(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             let _ = writeln!(std::io::stderr(), "{problem}");
@@ -38,11 +37,9 @@ fn install_hooks() {
     }
 }
 
-/// Opens the workbench; flags go before the settings.
-fn workbench(args: Args) -> Result<(), Problem> {
-    let mut settings = Settings::load().map_err(|error| error.explain())?.settings;
-    let link = cli::link_text(&args, &settings);
-    settings.mouse &= !args.no_mouse;
-    settings.theme = args.theme.unwrap_or(settings.theme);
+/// Opens the workbench.
+fn workbench(args: &Args) -> Result<(), Problem> {
+    let settings = cli::settings(args)?;
+    let link = cli::link_text(args, &settings);
     tui::run(Start { link, speed: args.speed, settings })
 }

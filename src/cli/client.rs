@@ -11,7 +11,7 @@ use crate::device::Level;
 use crate::job::{JobSpec, Outcome};
 use crate::outlive::{Server, Signals};
 use crate::problem::{Class, Problem};
-use crate::session::{Event, Session, SessionView, What};
+use crate::session::{self, Event, Session, SessionView, What};
 
 /// How often a waiting client looks whether it was asked to stop.
 const LOOK: Duration = Duration::from_millis(50);
@@ -40,7 +40,7 @@ impl Client {
         let host = |error: std::io::Error| {
             Problem::new(
                 Class::Host,
-                "E120",
+                "E105",
                 format!("the session cannot start: {error}"),
                 "the system is out of threads",
                 "close other programs and try again",
@@ -78,7 +78,7 @@ impl Client {
             let event = match self.events.recv_timeout(LOOK) {
                 Ok(event) => event,
                 Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) => return Err(ended()),
+                Err(RecvTimeoutError::Disconnected) => return Err(session::ended()),
             };
             self.view.apply(&event);
             self.show(&event);
@@ -92,7 +92,7 @@ impl Client {
                     self.name_report();
                     return Err(problem);
                 }
-                What::Closed => return Err(ended()),
+                What::Closed => return Err(session::ended()),
                 _ => {}
             }
         }
@@ -118,16 +118,6 @@ impl Client {
             _ => {}
         }
     }
-}
-
-fn ended() -> Problem {
-    Problem::new(
-        Class::Internal,
-        "E603",
-        "the session ended in the middle of a job",
-        "a fault of the program",
-        "run the command again; please report this",
-    )
 }
 
 /// A progress bar on a terminal, a plain line per phase elsewhere. Always on stderr.

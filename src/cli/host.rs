@@ -97,7 +97,7 @@ pub(super) fn man() -> Result<(), Problem> {
     clap_mangen::Man::new(Args::command()).render(&mut std::io::stdout()).map_err(|error| {
         Problem::new(
             Class::Host,
-            "E121",
+            "E106",
             format!("the page cannot be written: {error}"),
             "stdout is closed or full",
             "send it to a file",

@@ -76,6 +76,9 @@ pub fn write(
     let protection = lock_again(device, &plan, &before, run);
     carried_out?;
     let protection = protection?;
+    // The chip holds other firmware now.
+    let identity = Identity::from_flash(device.facts(), device.abilities(), link, &plan.wanted);
+    run.identity(Arc::new(identity));
 
     Ok(WriteReport {
         sectors: SectorCounts {

@@ -10,6 +10,6 @@ pub mod view;
 
 pub use actor::{Actor, Command, Flow, Opener};
 pub use event::{Event, JobId, LinkState, What};
-pub use handle::Session;
+pub use handle::{Session, ended};
 pub use json::runs_json;
 pub use view::{Ended, JobView, LogLine, PhaseView, SessionView};

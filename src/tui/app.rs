@@ -18,7 +18,7 @@ use crate::chip;
 use crate::device::Level;
 use crate::job::{Outcome, Range};
 use crate::link::{LinkSpec, WireKind};
-use crate::problem::{Class, Problem};
+use crate::problem::Class;
 use crate::session::{Event, LinkState, LogLine, SessionView, What};
 use crate::store::Settings;
 
@@ -275,14 +275,7 @@ impl App {
                 vec![Act::Open(Box::new(ProblemBox::new("", problem.clone())))]
             }
             What::Closed if !shared.leaving => {
-                let problem = Problem::new(
-                    Class::Internal,
-                    "E603",
-                    "the session ended",
-                    "a fault of the program",
-                    "leave with q and start it again; please report this with the log",
-                );
-                vec![Act::Open(Box::new(ProblemBox::new("", problem)))]
+                vec![Act::Open(Box::new(ProblemBox::new("", crate::session::ended())))]
             }
             _ => Vec::new(),
         }
@@ -327,6 +320,9 @@ impl App {
                 if shared.session.identity.as_ref().is_some_and(|identity| identity.chip_key == *chip_key) {
                     shared.backup = state.clone();
                     shared.journey.set(Step::BackedUp, state.proven().is_some());
+                    if let (None, Some(known)) = (&shared.dump, state.proven()) {
+                        acts.push(Act::work(Task::ShowBackup(Arc::clone(known))));
+                    }
                 }
                 if let Some(problem) = problem {
                     acts.push(Act::Open(Box::new(ProblemBox::new("backups", problem.clone()))));

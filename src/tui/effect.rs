@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::msg::{Search, Target};
 use super::overlay::Overlay;
-use super::shared::Step;
+use super::shared::{KnownBackup, Step};
 use super::tabs::TabId;
 use crate::job::{BackupRead, Identity, JobSpec};
 use crate::link::WireKind;
@@ -37,6 +37,8 @@ pub enum Task {
     Peek(PathBuf),
     /// Load a file.
     Load(Target, PathBuf),
+    /// Show a proven backup.
+    ShowBackup(Arc<KnownBackup>),
     /// Search a file.
     Find(Arc<Search>),
     /// Look for a proven backup of a chip.

@@ -79,7 +79,7 @@ fn theme(settings: &Settings) -> Result<Theme, Problem> {
 fn no_thread(error: std::io::Error) -> Problem {
     Problem::new(
         Class::Host,
-        "E110",
+        "E135",
         format!("the workbench cannot start: {error}"),
         "the system gives no more threads or signal handlers",
         "close other programs and try again",

@@ -1,7 +1,7 @@
 //! Work that may take a while: files and folders, searches, backups on disk. Runs on its own thread, never on the
 //! screen's.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -37,6 +37,10 @@ pub fn perform(task: Task, settings: &Settings) -> Done {
         Task::Peek(path) => {
             let words = peek(&path);
             Done::Peeked(path, words)
+        }
+        Task::ShowBackup(known) => {
+            let file = open(&known.proof.path, Arc::clone(&known.proof.bytes), Some(Verdict::Proven));
+            Done::Loaded(Target::Dump, Ok(Arc::new(file)))
         }
         Task::Load(target, path) => Done::Loaded(target, load(&path).map(Arc::new)),
         Task::Find(search) => {
@@ -110,14 +114,20 @@ pub fn about(firmware: &Firmware) -> String {
         return "unknown content".to_owned();
     }
     let app = firmware.app.as_ref();
-    let program = firmware.openbeken().map(str::to_owned).or_else(|| app?.libretiny.clone()).or_else(|| {
+    // The version text is `OpenBK7231T_1.18.300`; the chip is named anyway.
+    let openbeken = firmware.openbeken().map(|text| format!("OpenBeken {}", text.rsplit('_').next().unwrap_or(text)));
+    let program = openbeken.or_else(|| app?.libretiny.clone()).or_else(|| {
         let app = app?;
         let name = app.tuya_name.as_ref()?;
         Some(format!("Tuya {name} {}", app.tuya_version.as_deref().unwrap_or_default()).trim_end().to_owned())
     });
     let chip = firmware.family.map(|family| format!("for {}", family.name()));
     let kind = [Some(firmware.kind.name().to_owned()), chip].into_iter().flatten().collect::<Vec<_>>().join(" ");
-    let state = firmware.has_errors().then(|| "damaged".to_owned());
+    let state = match (firmware.has_errors(), firmware.kind) {
+        (true, _) => Some("damaged".to_owned()),
+        (false, Kind::Qio | Kind::Ua) if firmware.problems.is_empty() => Some("intact".to_owned()),
+        (false, _) => None,
+    };
     [program, Some(kind), state].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
@@ -166,11 +176,6 @@ fn save_backup(settings: &Settings, read: &Arc<BackupRead>) -> Done {
     let when = when(&proof.path);
     let known = KnownBackup { proof: Arc::new(proof), when, status: read.status };
     Done::Saved { state: BackupState::Proven(Arc::new(known)), file, problem: None }
-}
-
-/// The file of a target picked in a folder.
-pub fn load_task(target: Target, folder: &Path, name: &str) -> Task {
-    Task::Load(target, PathBuf::from(folder).join(name))
 }
 
 #[cfg(test)]

@@ -11,10 +11,13 @@ use crate::tui::keys::{self, KeyLine};
 use crate::tui::shared::Shared;
 use crate::tui::theme::Role;
 use crate::tui::widgets::field::Field;
-use crate::tui::widgets::sheet::Sheet;
+use crate::tui::widgets::sheet::{Sheet, wrap};
 
 /// What the symbols mean; the words are fixed.
 const LEGEND: &str = "✔ proven   ~ likely   ? unsure   · not checked   ✘ failed   ▶ here";
+
+/// Columns of the keys.
+const KEYS_WIDTH: u16 = 13;
 
 /// The help of one tab and of the whole program.
 pub struct Help {
@@ -63,14 +66,23 @@ impl Overlay for Help {
     }
 
     fn view(&self, area: Rect, buf: &mut Buffer, cx: &Shared) {
-        let shown = self.shown();
         let widest = self.lines.iter().map(|line| line.help.width() as u16).max().unwrap_or(0);
-        let inside = window(&self.title, widest + 18, self.lines.len() as u16 + 3, area, buf, cx);
+        let inside = window(&self.title, widest + KEYS_WIDTH + 1, self.lines.len() as u16 + 3, area, buf, cx);
         let rows = usize::from(inside.height.saturating_sub(3));
+        let shown: Vec<(&str, String)> = self
+            .shown()
+            .into_iter()
+            .flat_map(|line| {
+                let help = wrap(line.help, inside.width.saturating_sub(KEYS_WIDTH));
+                help.into_iter()
+                    .enumerate()
+                    .map(|(number, text)| (if number == 0 { line.keys.as_str() } else { "" }, text))
+            })
+            .collect();
         let top = self.top.min(shown.len().saturating_sub(rows));
         let mut sheet = Sheet::new(inside, buf, &cx.theme);
-        for line in shown.iter().skip(top).take(rows) {
-            sheet.put(Role::Key, &line.keys).to(17).line(Role::Overlay, line.help);
+        for (keys, help) in shown.iter().skip(top).take(rows) {
+            sheet.put(Role::Key, keys).to(KEYS_WIDTH).line(Role::Overlay, help);
         }
         let bottom = Rect { y: inside.bottom().saturating_sub(2), height: 2.min(inside.height), ..inside };
         let mut sheet = Sheet::new(bottom, buf, &cx.theme);

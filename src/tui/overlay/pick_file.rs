@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use unicode_width::UnicodeWidthStr;
 
 use super::{Overlay, window};
 use crate::problem::Problem;
@@ -171,7 +172,8 @@ impl Overlay for PickFile {
             }
             Some(Ok(_)) => {
                 let shown = self.shown();
-                let name_width = (inside.width / 2).min(44);
+                let longest = shown.iter().map(|entry| entry.name.width() as u16 + 1).max().unwrap_or(0);
+                let name_width = longest.clamp(12, (inside.width / 2).max(12));
                 let first = self.row.saturating_sub(rows.saturating_sub(1));
                 for (number, entry) in shown.iter().enumerate().skip(first).take(rows) {
                     let here = number == self.row;

@@ -12,6 +12,7 @@ use crate::session::LinkState;
 use crate::tui::effect::{Act, Response, Task};
 use crate::tui::glyph;
 use crate::tui::keys::{self, Bind, KeyLine, bind};
+use crate::tui::msg::Done;
 use crate::tui::overlay::{Choose, ProblemBox, Reader};
 use crate::tui::shared::{BackupState, Shared, usual};
 use crate::tui::theme::Role;
@@ -44,7 +45,7 @@ const KEYS: &[Bind<Action>] = &[
     bind("s", "speed…", "Choose the speed of the next connect.", Action::Speed),
     bind("r", "rescan", "Look for links again.", Action::Rescan),
     bind("S", "start chip", "Let the firmware on the chip start; the link is closed.", Action::Reboot),
-    bind("up k", "up", "One row up.", Action::Up),
+    bind("up k", "↓ move", "One row up.", Action::Up),
     bind("down j", "down", "One row down.", Action::Down),
 ];
 
@@ -69,6 +70,8 @@ pub struct Connect {
     field: Option<Field>,
     /// A link that was typed; listed first.
     typed: Option<String>,
+    /// The link of the last connect.
+    used: Option<String>,
 }
 
 impl Connect {
@@ -84,7 +87,8 @@ impl Connect {
         extra.into_iter().chain(found).collect()
     }
 
-    fn connect(&self, link: &str, cx: &Shared) -> Act {
+    fn connect(&mut self, link: &str, cx: &Shared) -> Act {
+        self.used = Some(link.to_owned());
         match ConnectSpec::new(link, cx.speed, &usual(&cx.settings)) {
             Ok(spec) => Act::start(JobSpec::Connect(spec)),
             Err(error) => Act::Open(Box::new(ProblemBox::new("connect", error.explain()))),
@@ -134,7 +138,12 @@ impl Connect {
             let here = number == row && self.field.is_none();
             let role = if here { Role::Selected } else { Role::Text };
             let mark = if here { glyph::HERE } else { " " };
-            let state = if link.obstacle.is_some() { (Role::Danger, glyph::FAILED) } else { (Role::Ok, " ") };
+            let open = matches!(cx.session.link, LinkState::Open { .. }) && self.used.as_ref() == Some(&link.link);
+            let state = match (&link.obstacle, open) {
+                (Some(_), _) => (Role::Danger, glyph::FAILED),
+                (None, true) => (Role::Ok, glyph::PROVEN),
+                (None, false) => (Role::Text, " "),
+            };
             sheet.put(role, mark).put(state.0, state.1).put(role, cut(&link.link, name_width)).to(name_width + 3);
             sheet.line(Role::Dim, &link.about);
         }
@@ -187,9 +196,10 @@ impl Connect {
                     sheet.line(Role::Dim, "a simulated module: says nothing about silicon");
                 }
                 if let Some(identity) = cx.session.identity.as_deref() {
-                    identity_rows(&mut sheet, identity, *speed);
+                    chip_rows(&mut sheet, identity, *speed);
+                    state_rows(&mut sheet, cx);
+                    content_rows(&mut sheet, identity);
                 }
-                state_rows(&mut sheet, cx);
             }
         }
     }
@@ -197,7 +207,7 @@ impl Connect {
 
 const LABEL: u16 = 10;
 
-fn identity_rows(sheet: &mut Sheet<'_>, identity: &Identity, speed: u32) {
+fn chip_rows(sheet: &mut Sheet<'_>, identity: &Identity, speed: u32) {
     let (symbol, role) = glyph::verdict(identity.verdict);
     let name = identity.chip.map_or("unknown", |chip| chip.name());
     sheet.put(Role::Dim, "chip").to(LABEL).put(Role::Strong, name);
@@ -209,6 +219,10 @@ fn identity_rows(sheet: &mut Sheet<'_>, identity: &Identity, speed: u32) {
     let vendor = flash.vendor.as_ref().map(|vendor| format!(" ({vendor})")).unwrap_or_default();
     sheet.pair("", LABEL, Role::Text, part + &vendor);
     sheet.pair("speed", LABEL, Role::Text, speed_text(identity.wire, speed));
+}
+
+/// What the content of the flash tells; what finds no room is a key away.
+fn content_rows(sheet: &mut Sheet<'_>, identity: &Identity) {
     let unknown = || "unknown".to_owned();
     sheet.pair("loader", LABEL, Role::Text, identity.boot_version.clone().unwrap_or_else(unknown));
     sheet.pair("running", LABEL, Role::Text, identity.firmware.clone().unwrap_or_else(unknown));
@@ -216,15 +230,13 @@ fn identity_rows(sheet: &mut Sheet<'_>, identity: &Identity, speed: u32) {
     if let Some(rf) = identity.rf_block {
         sheet.pair("RF block", LABEL, Role::Text, format!("0x{:06X}", rf.start));
     }
-    let lines = usize::from(sheet.rows_left().saturating_sub(5)).min(identity.evidence.len());
+    let lines = usize::from(sheet.rows_left().saturating_sub(1)).min(identity.evidence.len());
     for (number, line) in identity.evidence.iter().take(lines).enumerate() {
         sheet.put(Role::Dim, if number == 0 { "evidence" } else { "" }).to(LABEL).line(Role::Dim, line);
     }
     let more = identity.evidence.len() - lines;
-    if more > 0 && lines > 0 {
-        sheet.put(Role::Dim, "").to(LABEL).put(Role::Dim, format!("{more} more: ")).line(Role::Key, "i");
-    } else if more > 0 {
-        sheet.pair("evidence", LABEL, Role::Dim, format!("{more} lines (i)"));
+    if more > 0 {
+        sheet.to(LABEL).put(Role::Dim, format!("{more} more lines of evidence: ")).line(Role::Key, "i");
     }
 }
 
@@ -270,10 +282,7 @@ impl Tab for Connect {
                 KEYS,
                 &[Action::Backup, Action::Evidence, Action::Disconnect, Action::Connect, Action::Speed],
             ),
-            _ => keys::hints(
-                KEYS,
-                &[Action::Connect, Action::Up, Action::Down, Action::Type, Action::Speed, Action::Rescan],
-            ),
+            _ => keys::hints(KEYS, &[Action::Connect, Action::Up, Action::Type, Action::Speed, Action::Rescan]),
         }
     }
 
@@ -322,6 +331,16 @@ impl Tab for Connect {
         Response::nothing()
     }
 
+    fn done(&mut self, done: &Done, cx: &Shared) -> Vec<Act> {
+        // The cursor stays on the link in use when the list around it changes.
+        if matches!(done, Done::Links(_))
+            && let Some(row) = self.links(cx).iter().position(|link| self.used.as_ref() == Some(&link.link))
+        {
+            self.row = row;
+        }
+        Vec::new()
+    }
+
     fn view(&self, area: Rect, buf: &mut Buffer, cx: &Shared) {
         let job = cx.session.job.as_ref();
         let running = u16::from(job.is_some());
@@ -336,7 +355,7 @@ impl Tab for Connect {
             }
         }
         // The chip's pane needs its width more than the list does.
-        let (left, right) = split_columns(area, (area.width * 2 / 5).clamp(24, 60).min(area.width));
+        let (left, right) = split_columns(area, (area.width * 2 / 5).clamp(24, 66).min(area.width));
         self.list(Rect { width: left.width.saturating_sub(1), ..left }, buf, cx);
         column_rule(right, buf, &cx.theme);
         Self::chip(Rect { x: right.x + 1, width: right.width.saturating_sub(1), ..right }, buf, cx);

@@ -18,8 +18,11 @@ use crate::tui::theme::Role;
 use crate::tui::widgets::pins::{self, HEADER_WIDTH, Use};
 use crate::tui::widgets::sheet::{Sheet, column_rule, cut, split_columns};
 
+/// Columns of the module's drawing where there is room for it beside the table.
+const MODULE_WIDTH: u16 = 54;
+
 /// The two ticks that come before any wire.
-const TICKS: [&str; 2] = ["unplugged from the mains, and it stays unplugged", "everything is 3.3 V: no 5 V anywhere"];
+const TICKS: [&str; 2] = ["unplugged from the mains, for all of this", "everything is 3.3 V, nothing is 5 V"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Action {
@@ -34,7 +37,7 @@ enum Action {
 const KEYS: &[Bind<Action>] = &[
     bind("enter n", "next wire", "Tick this row as seen, and go to the next one.", Action::Next),
     bind("space", "tick", "Tick this row as seen, or take the tick away.", Action::Tick),
-    bind("up k", "up", "One row up.", Action::Up),
+    bind("up k", "↓ move", "One row up.", Action::Up),
     bind("down j", "down", "One row down.", Action::Down),
     bind("m", "module…", "Choose the module: the name printed on its shield.", Action::Module),
     bind("w", "SPI/UART", "Switch between the SPI wires and the UART wires.", Action::Wire),
@@ -115,7 +118,7 @@ impl Wiring {
         self.safe() && rows.iter().filter(|wire| wire.reachable).all(|wire| self.seen.contains(wire.signal))
     }
 
-    fn table(&self, module: &Module, rows: &[WireRow], area: Rect, buf: &mut Buffer, cx: &Shared) {
+    fn table(&self, module: &Module, rows: &[WireRow], area: Rect, buf: &mut Buffer, cx: &Shared, drawn: bool) {
         let roomy = area.height >= 16;
         let mut sheet = Sheet::new(area, buf, &cx.theme);
         sheet
@@ -133,9 +136,9 @@ impl Wiring {
         }
         let heading = if self.safe() { Role::Dim } else { Role::Warn };
         let pi = rows.iter().map(|wire| wire.pi.len() as u16).max().unwrap_or(0);
-        if self.safe() {
+        if self.safe() && roomy {
             sheet.put(heading, "    Raspberry Pi").to(pi + 7).line(heading, "module pad");
-        } else {
+        } else if !self.safe() {
             sheet.line(heading, "    Tick the two lines above first (Space).");
         }
         for (index, wire) in rows.iter().enumerate() {
@@ -153,7 +156,7 @@ impl Wiring {
             sheet.end();
         }
         self.note(module, rows, &mut sheet, cx);
-        if sheet.rows_left() >= 3 && area.width >= 40 {
+        if drawn && sheet.rows_left() >= 3 {
             if roomy {
                 sheet.end();
             }
@@ -202,9 +205,14 @@ impl Wiring {
                 sheet.paragraph(Role::Text, 0, "Supply the module from the Pi's 3V3 pin only; 5 V kills it.");
             }
             Some(wire) => {
-                sheet.put(Role::Strong, format!("{}: {} → {}", wire.signal, wire.pi, wire.pad)).end();
                 let note = if wire.note.is_empty() { "keep it short, like all of them" } else { &wire.note };
-                sheet.paragraph(Role::Text, 0, note);
+                // Where rows are dear, what to watch out for goes before the wire's two ends, which stand above too.
+                if sheet.rows_left() > 2 {
+                    let ends = format!("{}: {} → {}", wire.signal, wire.pi, wire.pad);
+                    sheet.paragraph(Role::Strong, 0, ends).paragraph(Role::Text, 0, note);
+                } else {
+                    sheet.paragraph(Role::Text, 0, note);
+                }
             }
         }
         let missing = module.spi_missing_words();
@@ -246,7 +254,7 @@ impl Tab for Wiring {
 
     fn hints(&self, _cx: &Shared) -> Vec<KeyLine> {
         let first = if self.safe() { Action::Next } else { Action::Tick };
-        keys::hints(KEYS, &[first, Action::Up, Action::Down, Action::Module, Action::Wire])
+        keys::hints(KEYS, &[first, Action::Up, Action::Module, Action::Wire])
     }
 
     fn key(&mut self, key: KeyEvent, cx: &Shared) -> Response {
@@ -282,11 +290,20 @@ impl Tab for Wiring {
         let Some(module) = cx.module() else { return };
         // Below the home size the drawings go first.
         if area.width < 76 {
-            self.table(module, &rows, area, buf, cx);
+            self.table(module, &rows, area, buf, cx, false);
             return;
         }
         let (left, right) = split_columns(area, area.width - HEADER_WIDTH - 2);
-        self.table(module, &rows, Rect { width: left.width.saturating_sub(1), ..left }, buf, cx);
+        if left.width >= 110 && left.height >= 26 {
+            let (table, drawing) = split_columns(left, left.width - MODULE_WIDTH);
+            column_rule(drawing, buf, &cx.theme);
+            let here = self.wire(&rows).map(|wire| function(wire.signal));
+            let drawing = Rect { x: drawing.x + 1, width: drawing.width.saturating_sub(2), ..drawing };
+            pins::module_with_edge(module, |pad| pad_use(pad, here, &rows), drawing, buf, &cx.theme);
+            self.table(module, &rows, Rect { width: table.width.saturating_sub(1), ..table }, buf, cx, false);
+        } else {
+            self.table(module, &rows, Rect { width: left.width.saturating_sub(1), ..left }, buf, cx, true);
+        }
         column_rule(right, buf, &cx.theme);
         let here = self.wire(&rows).map(|wire| wire.pi_pin);
         let used = |pin: u8| {

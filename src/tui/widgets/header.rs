@@ -110,8 +110,14 @@ fn tab_texts(tabs: &[&str], active: usize, width: u16) -> Vec<(String, u16, bool
         .enumerate()
         .map(|(index, title)| {
             let here = index == active;
-            let text =
-                if here { format!("[{} {title}]{gap}", index + 1) } else { format!(" {} {title} {gap}", index + 1) };
+            let title = if here || width >= 56 { *title } else { "" };
+            let text = if title.is_empty() {
+                format!(" {} ", index + 1)
+            } else if here {
+                format!("[{} {title}]{gap}", index + 1)
+            } else {
+                format!(" {} {title} {gap}", index + 1)
+            };
             let start = at;
             at += text.width() as u16;
             (text, start, here)

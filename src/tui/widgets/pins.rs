@@ -13,6 +13,9 @@ pub const HEADER_WIDTH: u16 = 26;
 /// Rows of the header's drawing, without its title.
 pub const HEADER_ROWS: u16 = 20;
 
+/// Columns of the edge pads beside the back.
+const EDGE_WIDTH: u16 = 14;
+
 /// What a pin or pad is to the wiring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
@@ -63,11 +66,7 @@ pub fn module(module: &Module, used: impl Fn(&Pad) -> Use, area: Rect, buf: &mut
     let mut sheet = Sheet::new(area, buf, theme);
     let edge = module.pads.iter().filter(|pad| pad.kind == PadKind::Edge);
     flow(&mut sheet, "edge ", edge.map(|pad| (format!("{} {}", pad.pin, pad.name), used(pad))));
-    let (placed, unplaced): (Vec<&Pad>, Vec<&Pad>) = module
-        .pads
-        .iter()
-        .filter(|pad| pad.kind == PadKind::TestPad)
-        .partition(|pad| pad.x_mm.is_some() && pad.y_mm.is_some());
+    let (placed, unplaced) = test_pads(module);
     if sheet.rows_left() < 4 {
         let all = placed.into_iter().chain(unplaced);
         flow(&mut sheet, "back ", all.map(|pad| (pad.name.clone(), used(pad))));
@@ -77,11 +76,45 @@ pub fn module(module: &Module, used: impl Fn(&Pad) -> Use, area: Rect, buf: &mut
         let below = u16::from(!unplaced.is_empty());
         let rest = sheet.rest();
         let plan = Rect { height: rest.height - below, ..rest };
-        let rows = back_view(&placed, &used, plan, sheet.buffer(), theme);
+        let rows = back_view(&placed, &used, 5, plan, sheet.buffer(), theme);
         sheet.down_to(sheet.row() + rows);
     }
     let label = if placed.is_empty() { "back " } else { "also " };
     flow(&mut sheet, label, unplaced.into_iter().map(|pad| (pad.name.clone(), used(pad))));
+}
+
+/// Draws a module where there is room: the edge pads one below the other, the back beside them.
+pub fn module_with_edge(module: &Module, used: impl Fn(&Pad) -> Use, area: Rect, buf: &mut Buffer, theme: &Theme) {
+    let mut sheet = Sheet::new(area, buf, theme);
+    sheet.put(Role::Strong, &module.name).line(Role::Dim, format!("   {}", module.chip));
+    sheet.put(Role::Dim, "  edge").to(EDGE_WIDTH).line(Role::Dim, "back, as seen with the shield away from you");
+    let top = sheet.row();
+    for pad in module.pads.iter().filter(|pad| pad.kind == PadKind::Edge) {
+        let here = used(pad);
+        let text = format!("{:>2} {}", pad.pin, pad.name);
+        sheet.put(role(here), if here == Use::Here { format!("[{text}]") } else { format!(" {text} ") }).end();
+    }
+    let beside = Rect {
+        x: area.x + EDGE_WIDTH,
+        y: area.y + top,
+        width: area.width.saturating_sub(EDGE_WIDTH),
+        height: area.height.saturating_sub(top),
+    };
+    let (placed, unplaced): (Vec<&Pad>, Vec<&Pad>) = test_pads(module);
+    if placed.is_empty() && unplaced.is_empty() {
+        Sheet::new(beside, buf, theme).line(Role::Dim, "no test pads");
+        return;
+    }
+    let rows = back_view(&placed, &used, 0, beside, buf, theme);
+    let below = Rect { y: beside.y + rows + 1, height: beside.height.saturating_sub(rows + 1), ..beside };
+    let label = if placed.is_empty() { "" } else { "also " };
+    flow(&mut Sheet::new(below, buf, theme), label, unplaced.into_iter().map(|pad| (pad.name.clone(), used(pad))));
+}
+
+/// The test pads whose place on the back is known, and the others.
+fn test_pads(module: &Module) -> (Vec<&Pad>, Vec<&Pad>) {
+    let pads = module.pads.iter().filter(|pad| pad.kind == PadKind::TestPad);
+    pads.partition(|pad| pad.x_mm.is_some() && pad.y_mm.is_some())
 }
 
 /// Writes pads one behind the other, the current one in brackets.
@@ -105,7 +138,14 @@ fn flow(sheet: &mut Sheet<'_>, label: &str, pads: impl Iterator<Item = (String, 
 
 /// Test pads at their places on the back, scaled to the room; returns the rows used. Rows are pads of about the same
 /// height; a name that would cover another one moves right.
-fn back_view(pads: &[&Pad], used: &impl Fn(&Pad) -> Use, area: Rect, buf: &mut Buffer, theme: &Theme) -> u16 {
+fn back_view(
+    pads: &[&Pad],
+    used: &impl Fn(&Pad) -> Use,
+    indent: u16,
+    area: Rect,
+    buf: &mut Buffer,
+    theme: &Theme,
+) -> u16 {
     let mut sorted: Vec<(f64, f64, &Pad)> = pads.iter().filter_map(|pad| Some((pad.y_mm?, pad.x_mm?, *pad))).collect();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let mut rows: Vec<Vec<(f64, &Pad)>> = Vec::new();
@@ -127,9 +167,11 @@ fn back_view(pads: &[&Pad], used: &impl Fn(&Pad) -> Use, area: Rect, buf: &mut B
             break;
         }
         row.sort_by(|a, b| a.0.total_cmp(&b.0));
-        sheet.put(Role::Dim, if index == 0 { "back " } else { "     " });
+        if index == 0 && indent > 0 {
+            sheet.put(Role::Dim, "back ");
+        }
         for (x, pad) in row {
-            let at = 5 + (x / widest * f64::from(inner)) as u16;
+            let at = indent + (x / widest * f64::from(inner)) as u16;
             let here = used(pad);
             let text = if here == Use::Here { format!("[{}]", pad.name) } else { format!(" {} ", pad.name) };
             if sheet.column() < at {

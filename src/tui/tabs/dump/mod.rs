@@ -215,7 +215,7 @@ impl Tab for Dump {
             Action::Open => return Response::Taken(PickFile::open(Target::Dump, &cx.folder)),
             Action::Backup => {
                 return Response::act(match cx.backup.proven() {
-                    Some(known) => Act::work(Task::Load(Target::Dump, known.proof.path.clone())),
+                    Some(known) => Act::work(Task::ShowBackup(Arc::clone(known))),
                     None => Act::Say("there is no proven backup of a connected chip; 2, then b makes one".to_owned()),
                 });
             }

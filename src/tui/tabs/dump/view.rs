@@ -56,12 +56,19 @@ pub fn draw(tab: &Dump, area: Rect, buf: &mut Buffer, cx: &Shared) {
     let here =
         tab.found.as_ref().and_then(super::Found::here).filter(|(at, len)| tab.cursor >= *at && tab.cursor < at + len);
     let hits = tab.found.as_ref().map_or(&[][..], |found| &found.hits.offsets);
-    let top = tab.top / per_row * per_row;
+    let top = visible_top(tab, grid.height, per_row);
     HexGrid { bytes: &file.bytes, top, cursor: tab.cursor, hits, here }.render(grid, buf, &cx.theme);
     around_pane(tab, file, &text, here, pane, buf, cx);
     if tab.prompt.is_some() {
         draw_prompt(tab, prompt, buf, cx);
     }
+}
+
+/// The first offset drawn: where the tab scrolled to, unless the window was changed so that the cursor left it.
+fn visible_top(tab: &Dump, rows: u16, per_row: u32) -> u32 {
+    let (first, row, rows) = (tab.top / per_row, tab.cursor / per_row, u32::from(rows.max(1)));
+    let first = if (first..first + rows).contains(&row) { first } else { row.saturating_sub(rows / 3) };
+    first * per_row
 }
 
 fn empty(area: Rect, buf: &mut Buffer, cx: &Shared) {

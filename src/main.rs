@@ -1,5 +1,6 @@
 //! The program: reads the arguments and picks a front end.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use bkbench::cli::{self, Args};
@@ -7,9 +8,7 @@ use bkbench::problem::Problem;
 use bkbench::tui::{self, Start};
 
 fn main() -> ExitCode {
-    if let Err(report) = color_eyre::install() {
-        eprintln!("bkbench: {report}");
-    }
+    install_hooks();
     let args = match cli::parse() {
         Ok(args) => args,
         Err(code) => return code,
@@ -20,9 +19,21 @@ fn main() -> ExitCode {
     match workbench(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            eprintln!("{problem}");
+            let _ = writeln!(std::io::stderr(), "{problem}");
             ExitCode::from(problem.class.exit_code())
         }
+    }
+}
+
+/// Panics are shown with their place. The terminal may be gone by then: a hook that panics itself would end the process
+/// in the middle of a job.
+fn install_hooks() {
+    let (panics, errors) = color_eyre::config::HookBuilder::default().into_hooks();
+    std::panic::set_hook(Box::new(move |info| {
+        let _ = writeln!(std::io::stderr(), "{}", panics.panic_report(info));
+    }));
+    if let Err(report) = errors.install() {
+        let _ = writeln!(std::io::stderr(), "bkbench: {report}");
     }
 }
 

@@ -131,6 +131,13 @@ pub enum Command {
     },
     /// Start the firmware
     Reboot,
+    /// Show a job that runs in another process, also after its terminal went away; ends as the job ends
+    #[cfg(unix)]
+    Attach {
+        /// The process, when several run
+        #[arg(long)]
+        pid: Option<u32>,
+    },
     /// Show what a dump holds: rotation, chip, regions, firmware, problems
     Inspect {
         /// The dump
@@ -170,6 +177,14 @@ pub enum Command {
     },
     /// Write the manual page to stdout
     Man,
+}
+
+impl Command {
+    /// The command's own name: `write`.
+    pub fn name(&self) -> String {
+        let all = format!("{self:?}");
+        all.chars().take_while(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
+    }
 }
 
 /// How a change of the flash is agreed to.

@@ -325,7 +325,11 @@ fn agree(plan: &Plan, consent: &Consent) -> Result<(), Problem> {
     if !std::io::stdin().is_terminal() {
         return Err(not_agreed("there is no terminal to ask on"));
     }
-    eprint!("To carry this out, type the last four characters of the plan's hash ({}): ", plan.short_hash());
+    let _ = write!(
+        std::io::stderr(),
+        "To carry this out, type the last four characters of the plan's hash ({}): ",
+        plan.short_hash()
+    );
     let mut typed = String::new();
     let asked = std::io::stderr().flush().and_then(|()| std::io::stdin().lock().read_line(&mut typed));
     if asked.is_ok() && agreed(typed.trim()) { Ok(()) } else { Err(not_agreed("something else was typed")) }

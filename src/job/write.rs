@@ -124,11 +124,7 @@ pub fn write(
         speed: device.facts().speed,
         protection,
         took: run.now().saturating_sub(began),
-        backup: match &spec.backup {
-            BackupProof::Proven(backup) => backup.path.display().to_string(),
-            BackupProof::Bypassed(phrase) => format!("none; typed instead: {phrase}"),
-            BackupProof::None => "none".to_owned(),
-        },
+        backup: spec.backup.words(),
         not_checked: vec!["whether the firmware boots".to_owned()],
         plan,
     })

@@ -1,6 +1,7 @@
 //! Where the workbench meets the world: terminal, input, signals, the session, the worker. The only file of the
 //! workbench that waits.
 
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -18,6 +19,7 @@ use super::theme::Theme;
 use super::worker;
 use crate::archive::unfinished;
 use crate::job::{Identity, JobSpec};
+use crate::outlive::{Server, Signals};
 use crate::problem::{Class, Explain, Problem};
 use crate::session::Session;
 use crate::store::Settings;
@@ -51,7 +53,9 @@ enum Incoming {
 pub fn run(start: Start) -> Result<(), Problem> {
     let theme = theme(&start.settings)?;
     let (sender, inbox) = channel();
-    let session = session(&sender)?;
+    let server = Server::start(None);
+    let signals = Signals::register().map_err(no_thread)?;
+    let session = session(&sender, &server)?;
     let tasks = spawn_worker(start.settings.clone(), sender.clone())?;
     let mouse = start.settings.mouse;
     let screen =
@@ -62,7 +66,7 @@ pub fn run(start: Start) -> Result<(), Problem> {
     let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     let options = Options { link: start.link, speed: start.speed, settings: start.settings, theme, folder };
     let (app, effects) = App::new(options);
-    let mut bench = Bench { app, screen, session, tasks, open: true };
+    let mut bench = Bench { app, screen, session, server, signals, tasks, open: true };
     bench.resized();
     bench.carry_out(effects);
     bench.serve(&inbox);
@@ -92,9 +96,10 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Problem
     thread::Builder::new().name(name.to_owned()).spawn(work).map(drop).map_err(no_thread)
 }
 
-fn session(sender: &Sender<Incoming>) -> Result<Session, Problem> {
-    let sender = sender.clone();
+fn session(sender: &Sender<Incoming>, server: &Server) -> Result<Session, Problem> {
+    let (sender, server) = (sender.clone(), server.clone());
     Session::spawn(Box::new(move |event| {
+        server.feed(&event);
         // A screen that is gone needs no events.
         let _ = sender.send(Incoming::Msg(Msg::Session(Box::new(event))));
     }))
@@ -169,6 +174,8 @@ struct Bench {
     app: App,
     screen: Screen,
     session: Session,
+    server: Server,
+    signals: Signals,
     tasks: Sender<Task>,
     open: bool,
 }
@@ -299,11 +306,19 @@ impl Bench {
 
     /// Gives the terminal back first: the session may take a moment to reach a point that is safe for the chip.
     fn close(self) {
-        let Self { app, screen, session, .. } = self;
+        let Self { app, screen, session, server, signals, .. } = self;
         drop(screen);
         if let Some(job) = &app.shared.session.job {
-            eprintln!("stopping {} at the next point that is safe for the chip …", job.title);
+            let what = if job.changes_chip && !signals.stop() {
+                format!("{} goes on to its verified end without the screen; `bkbench attach` shows it", job.title)
+            } else {
+                format!("stopping {} at the next point that is safe for the chip", job.title)
+            };
+            // A terminal that is gone hears nothing, and that is no failure.
+            let _ = writeln!(std::io::stderr(), "{what} …");
         }
+        server.after_terminal(&session, &signals);
         drop(session);
+        server.end(None);
     }
 }

@@ -18,8 +18,21 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("job", &["units", "problem", "codec", "image", "chip", "link", "device"]),
     ("session", &["units", "problem", "codec", "image", "chip", "link", "device", "job"]),
     ("archive", &["units", "problem", "codec", "image", "store", "device", "job"]),
-    ("cli", &["archive", "units", "problem", "codec", "image", "chip", "link", "store", "device", "job", "session"]),
-    ("tui", &["archive", "units", "problem", "codec", "image", "chip", "link", "store", "device", "job", "session"]),
+    ("outlive", &["units", "problem", "link", "store", "device", "job", "session"]),
+    (
+        "cli",
+        &[
+            "outlive", "archive", "units", "problem", "codec", "image", "chip", "link", "store", "device", "job",
+            "session",
+        ],
+    ),
+    (
+        "tui",
+        &[
+            "outlive", "archive", "units", "problem", "codec", "image", "chip", "link", "store", "device", "job",
+            "session",
+        ],
+    ),
     ("lib", &[]),
     ("main", &["cli", "tui", "problem"]),
 ];

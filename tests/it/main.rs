@@ -5,6 +5,8 @@
 mod cli;
 mod cut;
 mod layers;
+#[cfg(unix)]
+mod outlive;
 mod rules;
 mod screens;
 #[cfg(unix)]

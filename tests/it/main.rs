@@ -5,6 +5,9 @@
 mod cli;
 mod cut;
 mod layers;
+mod patience;
+mod refusals;
+mod restore;
 mod rules;
 #[cfg(unix)]
 mod serial;

@@ -375,7 +375,7 @@ impl Explain for DeviceError {
                 "E501",
                 what,
                 "you asked for it, or the program is leaving",
-                "start again when you like; a backup is read anew, a write keeps the sectors that are already right",
+                "start again when you like: a backup and a write go on where they stopped",
             ),
             Self::NoEntry { seen, cause, remedy, .. } => {
                 Problem::new(Class::NoDevice, "E310", format!("{what}; {seen}"), cause.clone(), remedy.clone())

@@ -353,10 +353,10 @@ impl From<Cancelled> for DeviceError {
 }
 
 impl DeviceError {
-    /// Whether the same command may succeed when it is sent again: a disturbed line or a supply that dipped, not a
-    /// refusal and not a link that is gone.
+    /// Whether the same command may succeed when it is sent again: a disturbed line, a status register that is misread
+    /// at this speed or a supply that dipped; not a refusal and not a link that is gone.
     pub const fn may_pass(&self) -> bool {
-        matches!(self, Self::NoWriteEnable { .. } | Self::NoAnswer { .. })
+        matches!(self, Self::NoWriteEnable { .. } | Self::NoAnswer { .. } | Self::StillBusy { .. })
     }
 
     /// The JEDEC id in words.
@@ -375,7 +375,7 @@ impl Explain for DeviceError {
                 "E501",
                 what,
                 "you asked for it, or the program is leaving",
-                "start again when you like; a backup is read anew, a write keeps the sectors that are already right",
+                "start again when you like: a backup and a write go on where they stopped",
             ),
             Self::NoEntry { seen, cause, remedy, .. } => {
                 Problem::new(Class::NoDevice, "E310", format!("{what}; {seen}"), cause.clone(), remedy.clone())

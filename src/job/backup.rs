@@ -192,12 +192,13 @@ fn take_over(
     for (at, state) in sectors {
         let range = at as usize..(at + SECTOR) as usize;
         let was = earlier.bytes.get(range.clone()).unwrap_or_default();
-        let same = if at >= DATA || device.abilities().prefer_crc {
-            device.compare(at, was, run)?.is_empty()
+        let (same, state) = if at >= DATA || device.abilities().prefer_crc {
+            // A whole look that agrees is the second pass of a sector that was read once.
+            (device.compare(at, was, run)?.is_empty(), 2)
         } else {
             run.checkpoint()?;
             run.advance(SECTOR.into());
-            sample_is_same(device, at, was)?
+            (sample_is_same(device, at, was)?, state)
         };
         if same {
             counting.push((at, state));
@@ -210,7 +211,7 @@ fn take_over(
         let range = *at as usize..(*at + SECTOR) as usize;
         if let (Some(place), Some(was)) = (bytes.get_mut(range.clone()), earlier.bytes.get(range)) {
             place.copy_from_slice(was);
-            passes.set(Span::new(*at, SECTOR), *state);
+            passes.made(Span::new(*at, SECTOR), *state, was, run);
         }
     }
     run.note(Level::Info, format!("{} sectors are taken over from a backup that was cut off", counting.len()));

@@ -332,11 +332,11 @@ fn failed(
         ),
         _ if difference.content.iter().all(|byte| *byte == 0xFF) => (
             format!("the chip erased the sector and ignored the program commands: its supply dips, or its write protection came back (status registers {registers})"),
-            "check the supply, read the protection again, then write the same image again: equal sectors are kept".to_owned(),
+            "check the supply and read the protection again".to_owned(),
         ),
         _ => (
             "bits were lost on the way: a clock too fast for the wires, a weak supply, or a worn sector".to_owned(),
-            "lower the speed, check supply and ground, then write the same image again: equal sectors are kept".to_owned(),
+            "lower the speed, check supply and ground".to_owned(),
         ),
     };
     run.note(

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bkbench::archive::unfinished;
-use bkbench::job::{BackupProof, JobSpec, Outcome, Plan, WriteSpec};
+use bkbench::job::{BackupProof, Change, JobSpec, Outcome, Plan, WriteSpec};
 use bkbench::link::WireKind;
 use bkbench::link::sim::{Effect, Faults, Module, Setup};
 use bkbench::problem::Problem;
@@ -200,9 +200,10 @@ impl<'a> Recorded<'a> {
         }
     }
 
-    fn left(&self) -> Option<WriteSpec> {
+    fn left(&mut self) -> Option<WriteSpec> {
         let identity = self.bench.view().identity.expect("identified");
         let left = unfinished::find(self.folder, &identity).expect("a readable record")?;
+        self.key = left.head.chip_key.clone();
         Some(unfinished::resume(&left, &identity, BackupProof::None).expect("a known kind of write"))
     }
 }
@@ -253,8 +254,11 @@ fn power_cuts(wire: WireKind, before: &[u8], content: &[u8], at: Option<u32>, co
         let mut spec = WriteSpec { protect_after: true, ..image(content, at, &backup) };
         let mut faults = Faults { power_loss: Some(at_operation), ..Faults::default() };
         for _ in 0..3 {
-            module.set_faults(faults);
             let mut session = Recorded::over(&module, folder.path());
+            // Connecting may change the registers too, and the module counts from its beginning.
+            let so_far = module.operations().iter().filter(|operation| changes.contains(&operation.opcode)).count();
+            faults.power_loss = faults.power_loss.map(|operation| operation + so_far as u64);
+            module.set_faults(faults);
             let done = session.write(spec.clone());
             assert!(rf(&module.flash()) == rf(before), "{case_text}: the RF block changed");
             if done.is_ok() {
@@ -264,7 +268,7 @@ fn power_cuts(wire: WireKind, before: &[u8], content: &[u8], at: Option<u32>, co
             drop(session);
             module.set_faults(Faults::default());
             module.power_cycle();
-            let session = Recorded::over(&module, folder.path());
+            let mut session = Recorded::over(&module, folder.path());
             if let Some(left) = session.left() {
                 // The backup's file is not there in this test: the proof is handed in again.
                 spec = WriteSpec { backup: backup.clone(), ..left };
@@ -304,4 +308,49 @@ fn a_data_write_over_spi_that_loses_the_supply_anywhere_is_ended_by_the_next_sta
     before[0x14_0000..0x18_0000].copy_from_slice(&old);
     let content = Numbers(7).bytes(0x2_1234);
     power_cuts(WireKind::Spi, &before, &content, Some(0x14_0800), cases(25, 200), 23);
+}
+
+#[test]
+fn an_rf_block_whose_rebuilding_loses_the_supply_is_still_rebuilt_by_the_next_start() {
+    let whole = Module::new(Setup::new("wb2s").expect("a module")).expect("a module");
+    let before = whole.flash();
+    let backup = Bench::over(&whole).back_up();
+    let mut damaged = before.clone();
+    damaged[RF.start as usize + 0x300..][..64].fill(0x5A);
+    let mut without_mac = 0;
+    for at_operation in 1..=12 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let setup = Setup::new("wb2s").expect("a module").image(damaged.clone()).seed(at_operation);
+        let module = Module::new(setup).expect("a module");
+        let mut session = Recorded::over(&module, folder.path());
+        let mut spec =
+            WriteSpec { change: Change::RfBlock, protect_after: true, ..image(rf(&before), Some(RF.start), &backup) };
+        module.set_faults(Faults { power_loss: Some(at_operation), ..Faults::default() });
+        if session.write(spec.clone()).is_err() {
+            module.set_faults(Faults::default());
+            module.power_cycle();
+            session = Recorded::over(&module, folder.path());
+            without_mac += u32::from(session.bench.view().identity.expect("identified").mac_hash.is_none());
+            if let Some(left) = session.left() {
+                spec = WriteSpec { backup: backup.clone(), ..left };
+            }
+            session.write(spec).unwrap_or_else(|problem| panic!("power gone in operation {at_operation}: {problem}"));
+        }
+        assert!(module.flash() == before, "power gone in operation {at_operation}");
+        assert_eq!(fs::read_dir(folder.path()).expect("the journals").count(), 0);
+    }
+    assert!(without_mac > 0, "no case lost the MAC on the way");
+}
+
+#[test]
+fn nothing_is_touched_when_the_record_cannot_be_kept() {
+    let folder = crate::support::folder();
+    let at = folder.path();
+    let link = "sim:wb2s?chip=chip.bin";
+    succeed(&bkbench(at, &["--link", link, "read", "--json"]));
+    let before = fs::read(at.join("chip.bin")).expect("the chip");
+    fs::write(at.join("data/journal"), b"in the way").expect("a file");
+    let args = ["--link", link, "erase", "--start", "0x1E3000", "--length", "4K", "--yes", "--json"];
+    assert_eq!(code(&bkbench(at, &args)), 6);
+    assert!(fs::read(at.join("chip.bin")).expect("the chip") == before);
 }

@@ -7,6 +7,9 @@ mod cut;
 mod layers;
 #[cfg(unix)]
 mod outlive;
+mod patience;
+mod refusals;
+mod restore;
 mod rules;
 mod screens;
 #[cfg(unix)]

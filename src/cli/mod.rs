@@ -6,6 +6,8 @@ mod device;
 mod files;
 mod host;
 mod out;
+mod share;
+mod template;
 mod write;
 
 use std::process::ExitCode;
@@ -115,7 +117,16 @@ fn dispatch(mut args: Args, out: Out) -> Result<(), Problem> {
         Some(Command::Erase { start, length, consent }) => write::erase(&context, start, length, &consent),
         Some(Command::Protect { action }) => device::protect(&context, action),
         Some(Command::Reboot) => device::reboot(&context),
-        Some(Command::Inspect { file }) => files::inspect(&context, &file),
+        Some(Command::Inspect { file, show_secrets }) => files::inspect(&context, &file, show_secrets),
+        Some(Command::Template { file, mapping, output, check }) => match check {
+            Some(text) => template::check(&context, Some(&file), &text),
+            None => template::template(&context, &file, mapping.into(), output.as_deref()),
+        },
+        Some(Command::Redact { file, output, start_up_command }) => {
+            share::redact(&context, &file, &output, start_up_command)
+        }
+        Some(Command::Strings { file, min }) => files::strings(&context, &file, min),
+        Some(Command::Diff { first, second }) => files::diff(&context, &first, &second),
         Some(Command::Identify { file }) => files::identify(&context, &file),
         Some(Command::Search { file, pattern, hex, regex, utf16 }) => {
             files::search(&context, &file, &pattern, files::How::from_flags(hex, regex, utf16))

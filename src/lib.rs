@@ -91,3 +91,4 @@ pub mod session;
 pub mod archive;
 
 pub mod cli;
+pub mod tui;

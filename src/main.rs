@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use bkbench::cli;
+use bkbench::cli::{self, Args};
+use bkbench::problem::Problem;
+use bkbench::tui::{self, Start};
 
 fn main() -> ExitCode {
     if let Err(report) = color_eyre::install() {
@@ -15,5 +17,18 @@ fn main() -> ExitCode {
     if args.command.is_some() {
         return cli::run(args);
     }
-    ExitCode::FAILURE
+    match workbench(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::from(problem.class.exit_code())
+        }
+    }
+}
+
+/// Opens the workbench.
+fn workbench(args: &Args) -> Result<(), Problem> {
+    let settings = cli::settings(args)?;
+    let link = cli::link_text(args, &settings);
+    tui::run(Start { link, speed: args.speed, settings })
 }

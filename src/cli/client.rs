@@ -12,7 +12,7 @@ use super::out::Out;
 use crate::device::Level;
 use crate::job::{JobSpec, Outcome, Phase};
 use crate::problem::{Class, Problem};
-use crate::session::{Event, Session, SessionView, What};
+use crate::session::{self, Event, Session, SessionView, What};
 
 /// How often a waiting client looks whether it was asked to stop.
 const LOOK: Duration = Duration::from_millis(50);
@@ -37,7 +37,7 @@ impl Client {
         let host = |error: std::io::Error| {
             Problem::new(
                 Class::Host,
-                "E120",
+                "E105",
                 format!("the session cannot start: {error}"),
                 "the system is out of threads",
                 "close other programs and try again",
@@ -72,7 +72,7 @@ impl Client {
             let event = match self.events.recv_timeout(LOOK) {
                 Ok(event) => event,
                 Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) => return Err(ended()),
+                Err(RecvTimeoutError::Disconnected) => return Err(session::ended()),
             };
             self.view.apply(&event);
             self.show(&event);
@@ -80,7 +80,7 @@ impl Client {
                 What::Finished { id: ended, result, .. } if ended == id => return result,
                 What::Refused { id: ended, problem } if ended == id => return Err(problem),
                 What::Crashed(problem) => return Err(problem),
-                What::Closed => return Err(ended()),
+                What::Closed => return Err(session::ended()),
                 _ => {}
             }
         }
@@ -97,16 +97,6 @@ impl Client {
             _ => {}
         }
     }
-}
-
-fn ended() -> Problem {
-    Problem::new(
-        Class::Internal,
-        "E603",
-        "the session ended in the middle of a job",
-        "a fault of the program",
-        "run the command again; please report this",
-    )
 }
 
 /// A progress bar on a terminal, a plain line per phase elsewhere. Always on stderr.

@@ -18,6 +18,9 @@ use crate::problem::{Class, Problem};
 use crate::store;
 use crate::units::{SECTOR, Span};
 
+/// Ranges listed to people after a write that ended early.
+const LISTED: usize = 24;
+
 /// `write`
 pub(super) fn image(context: &Context, file: &Path, at: Option<u32>, consent: &Consent) -> Result<(), Problem> {
     let bytes = store::read_file(file)?;
@@ -183,7 +186,12 @@ fn left_text(left: &[(Span, SectorState)]) -> String {
     if left.is_empty() {
         return "no sector was changed".to_owned();
     }
-    let lines =
-        left.iter().map(|(span, state)| format!("  {span}  {:>4} sectors  {}", span.len / SECTOR, state.word()));
-    format!("what the chip holds now:\n{}", lines.collect::<Vec<_>>().join("\n"))
+    let line =
+        |(span, state): &(Span, SectorState)| format!("  {span}  {:>4} sectors  {}", span.len / SECTOR, state.word());
+    let mut lines: Vec<String> = left.iter().take(LISTED).map(line).collect();
+    if let Some(more) = left.get(LISTED..).filter(|more| !more.is_empty()) {
+        let sectors: u32 = more.iter().map(|(span, _)| span.len / SECTOR).sum();
+        lines.push(format!("  … and {} more ranges with {sectors} sectors; --json lists them all", more.len()));
+    }
+    format!("what the chip holds now:\n{}", lines.join("\n"))
 }

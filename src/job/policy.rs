@@ -44,6 +44,12 @@ pub enum Refusal {
         /// The verdict.
         verdict: Verdict,
     },
+    /// The flash part is not in the table: nobody knows its protection bits or its limits.
+    #[error("the flash {jedec} is not in the table of parts")]
+    UnknownFlash {
+        /// Its JEDEC id.
+        jedec: String,
+    },
     /// Nothing tells what the image is.
     #[error("nothing in {image} tells for which chip it is")]
     UnknownImage {
@@ -148,6 +154,9 @@ pub(super) fn place<'a>(spec: &'a WriteSpec, situation: &Situation<'_>) -> Resul
     let Some(chip) = identity.chip.filter(|_| identity.verdict >= Verdict::Likely) else {
         return Err(Refusal::UnknownChip { verdict: identity.verdict });
     };
+    if let (Some(jedec), None) = (&identity.flash.jedec, &identity.flash.part) {
+        return Err(Refusal::UnknownFlash { jedec: jedec.clone() });
+    }
     let placed = match spec.change {
         Change::Erase => place_erase(spec)?,
         Change::Image => place_image(spec, situation, chip)?,
@@ -295,6 +304,11 @@ impl Explain for Refusal {
                 "E402",
                 "the evidence is too thin or contradicts itself (rule 4)",
                 "connect again at a lower speed; look at the evidence on the Connect tab".to_owned(),
+            ),
+            Self::UnknownFlash { .. } => (
+                "E417",
+                "its protection bits, command set and limits are unknown; reading is safe, writing is not",
+                "read it, and report the id with the part's marking so that it can be added".to_owned(),
             ),
             Self::UnknownImage { .. } => (
                 "E403",

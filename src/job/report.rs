@@ -10,7 +10,7 @@ use super::plan::Plan;
 use super::policy::Refusal;
 use super::protect::Protection;
 use super::spec::SectorState;
-use crate::device::{DeviceError, Watch};
+use crate::device::{Cancelled, DeviceError, Level, Watch};
 use crate::link::LinkError;
 use crate::problem::{Class, Explain, Problem};
 use crate::units::Span;
@@ -137,6 +137,12 @@ pub enum JobError {
         /// The first one.
         at: u32,
     },
+    /// A sector that never reads the same twice.
+    #[error("sector 0x{at:06X} never reads the same twice")]
+    Unsettled {
+        /// Its offset.
+        at: u32,
+    },
     /// A range outside the chip.
     #[error("{span} is not inside the chip, which ends at 0x{size:06X}")]
     OutsideChip {
@@ -153,8 +159,8 @@ impl From<LinkError> for JobError {
     }
 }
 
-impl From<crate::device::Cancelled> for JobError {
-    fn from(cancelled: crate::device::Cancelled) -> Self {
+impl From<Cancelled> for JobError {
+    fn from(cancelled: Cancelled) -> Self {
         Self::Device(cancelled.into())
     }
 }
@@ -203,6 +209,13 @@ impl Explain for JobError {
                 "the flash holds something else there",
                 "check that the file and the address are the right ones",
             ),
+            Self::Unsettled { .. } => Problem::new(
+                Class::Verification,
+                "E514",
+                what,
+                "a disturbed line, a clock too fast for the wires, or a sector torn by a power cut",
+                "lower the speed, check ground and supply, then try again; nothing was changed",
+            ),
             Self::OutsideChip { .. } => Problem::new(
                 Class::Usage,
                 "E513",
@@ -211,5 +224,21 @@ impl Explain for JobError {
                 "give a range inside the chip",
             ),
         }
+    }
+}
+
+/// Hands everything on but the byte counts: looking again must not move the gauge.
+pub(super) struct Quiet<'a>(pub(super) &'a mut dyn Reporter);
+
+impl Watch for Quiet<'_> {
+    fn advance(&mut self, _: u64) {}
+    fn note(&mut self, level: Level, text: String) {
+        self.0.note(level, text);
+    }
+    fn retried(&mut self, what: String) {
+        self.0.retried(what);
+    }
+    fn checkpoint(&mut self) -> Result<(), Cancelled> {
+        self.0.checkpoint()
     }
 }

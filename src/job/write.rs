@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 use super::identify::Identity;
 use super::plan::{self, Action, Group, Plan, Situation, hex};
 use super::protect::{self, Protection, Range};
-use super::report::{JobError, Phase, Reporter};
+use super::report::{JobError, Phase, Quiet, Reporter};
 use super::spec::{BackupProof, ProtectGoal, SectorCounts, SectorState, WriteReport, WriteSpec};
-use super::survey::survey;
+use super::survey::{confirmed, survey};
 use super::verify::first_difference;
 use crate::device::{Level, SectorData, WriteFlash};
 use crate::link::LinkInfo;
@@ -76,6 +76,9 @@ pub fn write(
     let protection = lock_again(device, &plan, &before, run);
     carried_out?;
     let protection = protection?;
+    // The chip holds other firmware now.
+    let identity = Identity::from_flash(device.facts(), device.abilities(), link, &plan.wanted);
+    run.identity(Arc::new(identity));
 
     Ok(WriteReport {
         sectors: SectorCounts {
@@ -130,7 +133,8 @@ fn carry_out(device: &mut dyn WriteFlash, plan: &Plan, run: &mut dyn Reporter) -
         run.advance(group.span.len.into());
     }
     run.phase(Phase::Verify, plan.chip_size.into());
-    let differing = device.compare(0, &plan.wanted, run)?;
+    let seemed = device.compare(0, &plan.wanted, run)?;
+    let differing = confirmed(device, seemed, &plan.wanted, run)?;
     let Some(&first) = differing.first() else { return Ok(()) };
     let written = plan.groups.iter().any(|group| group.span.contains(first));
     for &at in &differing {
@@ -198,7 +202,8 @@ fn verify_group(
     let Some(wanted) = plan.wanted.get(group.span.start as usize..group.span.end() as usize) else {
         return Err(JobError::OutsideChip { span: group.span, size: plan.chip_size });
     };
-    let wrong = device.compare(group.span.start, wanted, &mut Quiet(run))?;
+    let seemed = device.compare(group.span.start, wanted, &mut Quiet(run))?;
+    let wrong = confirmed(device, seemed, &plan.wanted, run)?;
     for at in group.span.pieces(SECTOR).map(|sector| sector.start) {
         let changed = plan.runs.iter().any(|run| run.action != Action::Keep && run.span.contains(at));
         if changed {
@@ -260,20 +265,4 @@ fn all_kept(plan: &Plan, at: u32, is: &[u8]) -> bool {
 
 fn sector(bytes: &[u8], at: u32) -> Option<&SectorData> {
     bytes.get(at as usize..)?.first_chunk()
-}
-
-/// Hands everything on but the byte counts: reading back must not move the gauge of the write.
-struct Quiet<'a>(&'a mut dyn Reporter);
-
-impl crate::device::Watch for Quiet<'_> {
-    fn advance(&mut self, _: u64) {}
-    fn note(&mut self, level: Level, text: String) {
-        self.0.note(level, text);
-    }
-    fn retried(&mut self, what: String) {
-        self.0.retried(what);
-    }
-    fn checkpoint(&mut self) -> Result<(), crate::device::Cancelled> {
-        self.0.checkpoint()
-    }
 }

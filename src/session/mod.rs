@@ -9,5 +9,5 @@ pub mod view;
 
 pub use actor::{Actor, Command, Flow, Opener};
 pub use event::{Event, JobId, LinkState, What};
-pub use handle::Session;
+pub use handle::{Session, ended};
 pub use view::{Ended, JobView, LogLine, PhaseView, SessionView};

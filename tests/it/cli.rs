@@ -178,7 +178,7 @@ fn a_chip_that_ignores_writes_is_caught_by_reading_back_and_its_protection_is_na
 fn a_plan_is_carried_out_only_when_it_is_agreed_to() {
     let folder = folder();
     let at = folder.path();
-    let erase = ["--link", "sim:wb2s?chip=chip.bin", "erase", "--start", "0x140000", "--length", "64K", "--json"];
+    let erase = ["--link", "sim:wb2s?chip=chip.bin", "erase", "--start", "0x1E3000", "--length", "4K", "--json"];
     let output = bkbench(at, &erase);
     assert_eq!(code(&output), 4);
     assert_eq!(document(&output)["error"]["code"], "E103");

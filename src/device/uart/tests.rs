@@ -96,7 +96,7 @@ fn a_comparison_by_the_chips_crc_names_exactly_the_sectors_that_differ() {
         let mut watch = Recorder::default();
         assert_eq!(flash.compare(0, &image(), &mut watch).unwrap(), [0x0000, 0x5_0000, 0x1F_F000]);
         assert_eq!(watch.advanced, 0x20_0000);
-        assert_eq!(flash.compare(0x1_1000, &image()[0x1_1000..0x1_3000], &mut watch).unwrap(), []);
+        assert!(flash.compare(0x1_1000, &image()[0x1_1000..0x1_3000], &mut watch).unwrap().is_empty());
     }
 }
 
@@ -108,9 +108,9 @@ fn a_factory_t_unlocks_itself_in_the_erase() {
         flash.erase(EraseUnit::Sector, 0x4_2000).unwrap();
         flash.program(0x4_2000, &data).unwrap();
         // A comparison locks the flash again on parts the loader knows.
-        assert_eq!(flash.compare(0x4_2000, &data, &mut Unwatched).unwrap(), []);
+        assert!(flash.compare(0x4_2000, &data, &mut Unwatched).unwrap().is_empty());
         flash.erase(EraseUnit::Block, 0x6_0000).unwrap();
-        assert_eq!(flash.compare(0x6_0000, &[0xFF; 0x1_0000], &mut Unwatched).unwrap(), []);
+        assert!(flash.compare(0x6_0000, &[0xFF; 0x1_0000], &mut Unwatched).unwrap().is_empty());
         flash.program(0x7_0000, &data).unwrap();
         let mut expected = image();
         expected[0x4_2000..0x4_3000].copy_from_slice(&data);

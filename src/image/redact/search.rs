@@ -14,7 +14,7 @@ use crate::image::tuya::{Tuya, fast_connect, secrets};
 
 /// The ways a value may be written.
 pub(super) const ENCODINGS: [&str; 6] =
-    ["as it is", "UTF-16", "Base64", "hex", "hex in capitals", "XOR of the fast-connect record"];
+    ["plain", "UTF-16", "Base64", "hex", "hex in capitals", "XOR of the fast-connect record"];
 
 /// A stretch of bytes that is searched.
 pub(super) struct View<'a> {

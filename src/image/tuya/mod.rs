@@ -12,6 +12,9 @@ pub mod secrets;
 
 mod place;
 
+#[cfg(test)]
+mod tests;
+
 pub use place::FlashMap;
 
 use memchr::memmem;

@@ -8,6 +8,8 @@ mod device;
 mod files;
 mod host;
 mod out;
+mod share;
+mod template;
 mod write;
 
 use std::cell::OnceCell;
@@ -174,7 +176,14 @@ fn look(context: &Context, command: Command) -> Result<(), Problem> {
         Command::Verify { file, at } => device::verify(context, &file, at),
         Command::Protect { action } => device::protect(context, action),
         Command::Reboot => device::reboot(context),
-        Command::Inspect { file } => files::inspect(context, &file),
+        Command::Inspect { file, show_secrets } => files::inspect(context, &file, show_secrets),
+        Command::Template { file, mapping, output, check } => match check {
+            Some(text) => template::check(context, Some(&file), &text),
+            None => template::template(context, &file, mapping.into(), output.as_deref()),
+        },
+        Command::Redact { file, output, start_up_command } => share::redact(context, &file, &output, start_up_command),
+        Command::Strings { file, min } => files::strings(context, &file, min),
+        Command::Diff { first, second } => files::diff(context, &first, &second),
         Command::Identify { file } => files::identify(context, &file),
         Command::Search { file, pattern, hex, regex, utf16 } => {
             files::search(context, &file, &pattern, files::How::from_flags(hex, regex, utf16))

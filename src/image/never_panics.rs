@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
+use super::Finding;
 use super::code::{self, CodeKey, VECTOR};
 use super::{code::APP_LOGICAL, firmware, inspect, plausible, region, rf, samples, search, votes};
 
@@ -117,7 +118,10 @@ fn damage_never_changes_a_pin_in_silence() {
             let chip = found.chip.filter(|_| found.verdict == crate::units::Verdict::Proven);
             assert!(chip.is_none_or(|chip| Some(chip.name()) == right), "{}: a wrong proven chip", sample.name);
             let Some(tuya) = &found.tuya else { continue };
-            let told = found.problems.iter().any(|problem| matches!(problem.code, "E722" | "E724"));
+            let told = found
+                .problems
+                .iter()
+                .any(|problem| [Finding::REPAIRED_PARAM, Finding::UNCHECKED_PARAM].contains(&problem.code));
             for (name, value) in tuya.user_param_key.iter().flat_map(|param| &param.pairs) {
                 let same = expected.get(name) == Some(value);
                 let source = tuya.user_param_key_source;

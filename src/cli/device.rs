@@ -46,8 +46,11 @@ pub(super) fn info(context: &Context) -> Result<(), Problem> {
     let protection = client.view.protection.clone();
     let found = archive::find(&context.settings, &identity)?;
     let path = found.backup.map(|backup| backup.path.display().to_string());
-    let left = unfinished::find(&context.settings.journal_folder()?, &identity)?;
-    let left = left.as_ref().map(unfinished::sentence);
+    // A record that cannot be read is named here and stops only what would write.
+    let left = match unfinished::find(&context.settings.journal_folder()?, &identity) {
+        Ok(left) => left.as_ref().map(unfinished::sentence),
+        Err(problem) => Some(problem.what),
+    };
     let mut document = json!(&*identity);
     if let Some(fields) = document.as_object_mut() {
         fields.insert("protection".to_owned(), json!(protection.as_deref()));
@@ -57,7 +60,7 @@ pub(super) fn info(context: &Context) -> Result<(), Problem> {
     context.out.result(document, || {
         let mut text = info_text(&identity, protection.as_deref(), path.as_deref());
         if let Some(left) = left {
-            text.push_str(&format!("\nUNFINISHED  {left}: `bkbench resume` goes on"));
+            text.push_str(&format!("\nunfinished  {left}; `bkbench resume` goes on"));
         }
         text
     });
@@ -143,7 +146,10 @@ pub(super) fn back_up_and_keep(
     identity: &Identity,
     output: Option<&Path>,
 ) -> Result<(Arc<BackupRead>, Saved), Problem> {
-    let left = unfinished::find(&context.settings.journal_folder()?, identity)?;
+    let left = match unfinished::find(&context.settings.journal_folder()?, identity) {
+        Ok(left) => left.filter(|left| left.touched).as_ref().map(unfinished::sentence),
+        Err(problem) => Some(problem.what),
+    };
     let (spec, not_kept) = archive::backup_spec(&context.settings, output, identity)?;
     if let Some(why) = not_kept {
         context.out.say_aside(format!("this backup is not kept while it is made: {why}"));
@@ -158,11 +164,11 @@ pub(super) fn back_up_and_keep(
         Outcome::Backup(read) => read,
         other => return Err(unexpected("back up", &other)),
     };
-    if let Some(left) = left.filter(|left| left.touched) {
+    if let Some(what) = left {
         Arc::make_mut(&mut read).rules.push(Rule {
             name: "no unfinished write".to_owned(),
             verdict: Verdict::Unsure,
-            what: unfinished::sentence(&left),
+            what,
         });
     }
     let saved = archive::keep(&context.settings, output, &read)?;

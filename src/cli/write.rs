@@ -374,8 +374,8 @@ fn report_text(report: &WriteReport) -> String {
         )
     };
     format!(
-        "{done}\nverified  every written sector, and every kept sector of the chip\nboots     not checked\nsha256    {} (whole chip)\nprotection {}\nbackup    {}",
-        report.sha256, report.protection, report.backup
+        "{done}\nverified  every written sector, and every kept sector of the chip\nguarded   {}\nboots     not checked\nsha256    {} (whole chip)\nprotection {}\nbackup    {}",
+        report.guarded, report.sha256, report.protection, report.backup
     )
 }
 

@@ -10,6 +10,7 @@ mod patience;
 pub mod plan;
 pub mod policy;
 pub mod protect;
+mod refusal;
 mod report;
 pub mod spec;
 mod survey;
@@ -21,8 +22,8 @@ pub use backup::{BackupSpec, Earlier, Keeper, KeeperHandle, back_up};
 pub use identify::{FlashIdentity, Identity};
 pub use journal::{Handed, Journal, JournalHandle, Start};
 pub use plan::{Action, Group, Plan, Run, Situation, plan};
-pub use policy::Refusal;
 pub use protect::{Protection, Range, RegisterBits};
+pub use refusal::Refusal;
 pub use report::{JobError, Phase, Reporter};
 pub use spec::{
     BYPASS_PHRASE, BackupProof, BackupRead, Change, ConnectSpec, Extract, Interrupted, JobSpec, Outcome, ProtectGoal,

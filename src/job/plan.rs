@@ -8,8 +8,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::identify::Identity;
-use super::policy::{self, Refusal};
+use super::policy;
 use super::protect::{Protection, Range};
+use super::refusal::Refusal;
 use super::spec::{BackupProof, Change, Interrupted, SectorState, WriteSpec};
 use crate::codec::nor::StatusBytes;
 use crate::device::{Abilities, EraseUnit};

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::identify::Identity;
 use super::plan::Plan;
-use super::policy::Refusal;
 use super::protect::Protection;
+use super::refusal::Refusal;
 use super::spec::SectorState;
 use crate::device::{Cancelled, DeviceError, Watch};
 use crate::link::LinkError;

@@ -363,6 +363,8 @@ pub struct WriteReport {
     pub retries: u32,
     /// Bit clock in Hz or rate in baud at the end; lower than at the beginning when the wires asked for it.
     pub speed: u32,
+    /// RF calibration and MAC, and over UART the boot loader, compared with the backup (rule 3), in words.
+    pub guarded: String,
     /// What became of the protection, in words.
     pub protection: String,
     /// Time taken on the link's clock.

@@ -111,7 +111,9 @@ pub fn write(
     let identity = Identity::from_flash(device.facts(), device.abilities(), link, &plan.wanted);
     run.identity(Arc::new(identity));
 
+    let guarded = guarded(&plan, spec, &identity);
     Ok(WriteReport {
+        guarded,
         sectors: SectorCounts {
             erased: plan.count(Action::erases),
             programmed: plan.count(Action::programs),
@@ -128,6 +130,24 @@ pub fn write(
         not_checked: vec!["whether the firmware boots".to_owned()],
         plan,
     })
+}
+
+/// The guarded ranges against the backup. By now the chip is proven to hold the plan's content.
+fn guarded(plan: &Plan, spec: &WriteSpec, identity: &Identity) -> String {
+    let BackupProof::Proven(backup) = &spec.backup else { return "not compared: there is no backup".to_owned() };
+    let boot_loader = Span::between(0, identity.abilities.first_writable);
+    let ranges = [("RF calibration and MAC", identity.rf_block), ("boot loader", Some(boot_loader))];
+    let words = ranges.into_iter().filter_map(|(name, span)| {
+        let span = span.filter(|span| !span.is_empty())?;
+        let range = span.start as usize..span.end() as usize;
+        let equal = plan.wanted.get(range.clone())? == backup.bytes.get(range)?;
+        Some(if equal {
+            format!("{name} equal to the backup")
+        } else {
+            format!("{name} left as found, which is not what the backup holds at {span}")
+        })
+    });
+    words.collect::<Vec<_>>().join("; ")
 }
 
 fn lock_again(

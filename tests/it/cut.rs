@@ -354,3 +354,22 @@ fn nothing_is_touched_when_the_record_cannot_be_kept() {
     assert_eq!(code(&bkbench(at, &args)), 6);
     assert!(fs::read(at.join("chip.bin")).expect("the chip") == before);
 }
+
+#[test]
+fn a_record_that_cannot_be_read_stops_writes_and_nothing_else() {
+    let folder = crate::support::folder();
+    let at = folder.path();
+    let link = "sim:wb2s?chip=chip.bin";
+    let info = succeed(&bkbench(at, &["--link", link, "info", "--json"]));
+    let key = info["chip_key"].as_str().expect("a key").to_owned();
+    fs::create_dir_all(at.join("data/journal")).expect("a folder");
+    fs::write(at.join(format!("data/journal/{key}.journal")), b"half a li").expect("a file");
+    let info = succeed(&bkbench(at, &["--link", link, "info", "--json"]));
+    assert!(info["unfinished"].as_str().expect("named").contains("cannot be read"), "{info}");
+    let read = bkbench(at, &["--link", link, "read", "-o", "b.bin", "--json"]);
+    assert_eq!(code(&read), 5, "what such a chip holds is no proven backup");
+    assert!(at.join("b.bin").is_file());
+    let args = ["--link", link, "erase", "--start", "0x1E3000", "--length", "4K", "--yes", "--json"];
+    let erase = bkbench(at, &args);
+    assert_eq!((code(&erase), crate::support::document(&erase)["error"]["code"].as_str()), (6, Some("E123")));
+}

@@ -138,6 +138,7 @@ fn a_dump_of_another_chip_is_written_with_this_chip_s_own_rf_block() {
     let backup = bench.back_up();
     let report = bench.write(image(&foreign, None, &backup)).expect("written");
     assert!(report.plan.notes.iter().any(|note| note.contains("keeps what this chip has")), "{:?}", report.plan.notes);
+    assert!(report.guarded.contains("RF calibration and MAC equal to the backup"), "{}", report.guarded);
     foreign[RF].copy_from_slice(&own[RF]);
     assert!(module.flash() == foreign);
 }

@@ -1,0 +1,242 @@
+//! Why a write is not planned: the rule, the facts that contradict each other, and the next thing to do.
+
+use super::spec::BYPASS_PHRASE;
+use crate::problem::{Class, Explain, Problem};
+use crate::units::{Span, Verdict};
+
+/// Why a write is not planned. Each names the rule and the facts that contradict each other.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// The image is for another chip.
+    #[error("{image} is for {image_chip}, the chip here is {chip}")]
+    OtherChip {
+        /// The image.
+        image: String,
+        /// Its chip, with evidence.
+        image_chip: String,
+        /// The chip here.
+        chip: &'static str,
+    },
+    /// The chip here is not known well enough.
+    #[error("the chip is {verdict}, not proven or likely")]
+    UnknownChip {
+        /// The verdict.
+        verdict: Verdict,
+    },
+    /// The flash part is not in the table: nobody knows its protection bits or its limits.
+    #[error("the flash {jedec} is not in the table of parts")]
+    UnknownFlash {
+        /// Its JEDEC id.
+        jedec: String,
+    },
+    /// Nothing tells what the image is.
+    #[error("nothing in {image} tells for which chip it is")]
+    UnknownImage {
+        /// The image.
+        image: String,
+    },
+    /// The image is damaged.
+    #[error("{image} is damaged: {why}")]
+    Damaged {
+        /// The image.
+        image: String,
+        /// What is wrong, with block number or field.
+        why: String,
+    },
+    /// The image's code is encrypted for another key than the chip's.
+    #[error("{image} holds code for the key {image_key}, the code on the chip has the key {chip_key}")]
+    OtherKey {
+        /// The image.
+        image: String,
+        /// Key of the image's code.
+        image_key: String,
+        /// Key of the chip's code.
+        chip_key: String,
+    },
+    /// This kind of file is not written to flash as it is.
+    #[error("{image} is {kind}, which is not written to the flash directly")]
+    NotForFlash {
+        /// The image.
+        image: String,
+        /// Its kind in words.
+        kind: String,
+    },
+    /// The address does not fit the kind.
+    #[error("{image} is {kind} and belongs at 0x{natural:06X}, not at 0x{asked:06X}")]
+    WrongPlace {
+        /// The image.
+        image: String,
+        /// Its kind in words.
+        kind: String,
+        /// Where it belongs.
+        natural: u32,
+        /// Where it was to go.
+        asked: u32,
+    },
+    /// No address was given, and the content tells none.
+    #[error("no address given for {image}, and its content tells none")]
+    NoPlace {
+        /// The image.
+        image: String,
+    },
+    /// The range ends behind the chip.
+    #[error("{span} reaches past the end of the chip at 0x{size:06X}")]
+    PastEnd {
+        /// The range.
+        span: Span,
+        /// The chip's size.
+        size: u32,
+    },
+    /// The range is empty or, for an erase, not whole sectors.
+    #[error("{span} is not a range of whole sectors")]
+    NotSectors {
+        /// The range.
+        span: Span,
+    },
+    /// RF calibration and MAC would change.
+    #[error("the plan would change the RF calibration and MAC at {span}")]
+    RfBlock {
+        /// The block.
+        span: Span,
+    },
+    /// The boot loader that serves this link would change.
+    #[error("the plan would change the boot loader below 0x{first:06X}, which serves this very link")]
+    BootLoader {
+        /// First offset that may be written.
+        first: u32,
+    },
+    /// Nothing stands behind the write.
+    #[error("there is no proven backup of this chip")]
+    NoBackup,
+    /// The typed phrase is not the one.
+    #[error("the phrase typed instead of a backup is not {BYPASS_PHRASE:?}")]
+    WrongPhrase,
+    /// The backup is another chip's.
+    #[error("the backup {path} is of another chip")]
+    ForeignBackup {
+        /// The backup.
+        path: String,
+    },
+    /// The file is no backup of the connected chip's size, or not what the backup holds.
+    #[error("{image} is not a whole backup of a chip of {size} bytes")]
+    NotTheBackup {
+        /// The file.
+        image: String,
+        /// The chip's size in bytes.
+        size: u32,
+    },
+    /// An earlier write was cut off, and this one would leave torn sectors behind.
+    #[error("{span} was being changed when an earlier write was cut off, and is not part of this one")]
+    LeavesTorn {
+        /// The first of those ranges.
+        span: Span,
+    },
+    /// The protection is in the way and cannot be lifted.
+    #[error("{span} is write-protected and the protection cannot be lifted: {why}")]
+    Locked {
+        /// The protected range.
+        span: Span,
+        /// Why.
+        why: String,
+    },
+}
+
+impl Explain for Refusal {
+    fn explain(&self) -> Problem {
+        let what = self.to_string();
+        let (code, cause, remedy): (&'static str, &str, String) = match self {
+            Self::OtherChip { chip, .. } => (
+                "E401",
+                "an image for another chip does not start, and over UART the module would be lost (rule 4)",
+                format!("take the image whose content is for {chip}; the file's name does not matter"),
+            ),
+            Self::UnknownChip { .. } => (
+                "E402",
+                "the evidence is too thin or contradicts itself (rule 4)",
+                "connect again at a lower speed; look at the evidence on the Connect tab".to_owned(),
+            ),
+            Self::UnknownFlash { .. } => (
+                "E417",
+                "its protection bits, command set and limits are unknown; reading is safe, writing is not",
+                "read it, and report the id with the part's marking so that it can be added".to_owned(),
+            ),
+            Self::UnknownImage { .. } => (
+                "E403",
+                "where code runs, only recognised and intact code is written (rule 4)",
+                "take an OpenBeken QIO or UA image; data files go to data areas only".to_owned(),
+            ),
+            Self::Damaged { .. } => (
+                "E404",
+                "the file was cut off or changed on its way",
+                "download the image again and compare its hash".to_owned(),
+            ),
+            Self::OtherKey { .. } => (
+                "E405",
+                "the chip decrypts code with its own key; code for another key is noise to it (rule 4)",
+                "take the build for this key, for example the M build for a chip without key".to_owned(),
+            ),
+            Self::NotForFlash { .. } => (
+                "E406",
+                "update packages are unpacked by the boot loader, dumps that were read with an offset are rotated",
+                "take the QIO image for SPI, or the UA image for UART".to_owned(),
+            ),
+            Self::WrongPlace { natural, .. } => (
+                "E407",
+                "code runs only at the address it was built for",
+                format!("leave --at out, or give --at 0x{natural:X}"),
+            ),
+            Self::NoPlace { .. } => ("E408", "it is no known firmware image", "give --at ADDRESS".to_owned()),
+            Self::PastEnd { .. } => (
+                "E409",
+                "flash addresses wrap: bytes past the end would land on the boot loader (rule 3)",
+                "check file and address".to_owned(),
+            ),
+            Self::NotSectors { .. } => (
+                "E410",
+                "the flash erases whole sectors of 4 KiB only",
+                "give a start and a length that are multiples of 4K".to_owned(),
+            ),
+            Self::RfBlock { .. } => (
+                "E411",
+                "calibration and MAC are unique to this chip and exist nowhere else (rule 3)",
+                "leave that sector out".to_owned(),
+            ),
+            Self::BootLoader { .. } => (
+                "E412",
+                "a module without boot loader answers no UART any more (rule 3)",
+                "leave --at out so that writing begins at 0x11000, or use SPI".to_owned(),
+            ),
+            Self::NoBackup => (
+                "E413",
+                "what a write destroys must be there to put back (rule 2)",
+                "make a backup first: key b on the Connect tab, or `bkbench read`".to_owned(),
+            ),
+            Self::WrongPhrase => {
+                ("E414", "going without a backup has to be meant", format!("type exactly: {BYPASS_PHRASE}"))
+            }
+            Self::ForeignBackup { .. } => (
+                "E415",
+                "its MAC is not the one of the connected chip (rule 2)",
+                "make a backup of this chip".to_owned(),
+            ),
+            Self::NotTheBackup { .. } => (
+                "E418",
+                "a restore puts back what a backup of this very chip holds, byte by byte",
+                "name a backup that this program made of this chip; other images go through `bkbench write`".to_owned(),
+            ),
+            Self::LeavesTorn { .. } => (
+                "E419",
+                "sectors that were torn in mid-erase may read right now and wrong later (rule 9)",
+                "finish the earlier write with `bkbench resume`, over the wire it was begun on, or put the backup back \
+                 with `bkbench restore`"
+                    .to_owned(),
+            ),
+            Self::Locked { .. } => (
+                "E416",
+                "the status registers do not accept a change until the supply was off",
+                "take the supply away for a few seconds, connect again and retry".to_owned(),
+            ),
+        };
+        Problem::new(Class::Refused, code, what, cause, remedy)
+    }
+}

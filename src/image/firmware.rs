@@ -231,6 +231,10 @@ impl Firmware {
             self.error(Finding::CUT_OFF, "the file ends in the middle of the application");
         } else if self.kind == Kind::Qio && (damaged(APP_HEADER) || damaged(at_end)) {
             self.error(Finding::BAD_HEADER, "application: its RBL header is damaged");
+        } else if self.kind == Kind::Qio && flash.len() < APP_HEADER as usize + rbl::HEADER_PACKED {
+            // Every build ends with it. What was taken from a chip may have lost it in an update over the air, but then
+            // it is as long as the container.
+            self.error(Finding::CUT_OFF, "the file ends before the RBL header of its application");
         } else {
             self.warning(Finding::NO_HEADER, "application: no RBL header, as after an over-the-air update");
         }

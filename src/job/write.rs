@@ -109,7 +109,7 @@ pub fn write(
     let protection = protection?;
     // The chip holds other firmware now.
     let identity = Identity::from_flash(device.facts(), device.abilities(), link, &plan.wanted);
-    run.identity(Arc::new(identity));
+    run.identity(Arc::new(identity.clone()));
 
     let guarded = guarded(&plan, spec, &identity);
     Ok(WriteReport {

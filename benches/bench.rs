@@ -11,6 +11,13 @@ use bkbench::job::{ConnectSpec, JobSpec};
 use bkbench::link::LinkSpec;
 use bkbench::link::sim::{Module, Setup};
 use bkbench::session::{Actor, Command, JobId, What};
+use bkbench::tui::effect::Task;
+use bkbench::tui::msg::{Msg, Target};
+use bkbench::tui::theme::Theme;
+use bkbench::tui::{self, App};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 
 fn main() {
     backup_on_the_modules_clock();
@@ -64,6 +71,36 @@ fn open_16_mib_and_find_pin(bencher: divan::Bencher) {
         let bytes = bkbench::store::read_file(&path).expect("read");
         find_all(&bytes, &pattern, 100_000).total
     });
+}
+
+/// Draws the Dump tab with a whole flash in it, 200×60, on a new place each time; the limit is 2 ms.
+#[divan::bench]
+fn draw_a_frame_of_200_by_60_with_the_hex_view(bencher: divan::Bencher) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("dump.bin");
+    let flash = Setup::new("wb2s").and_then(Module::new).expect("an embedded module").flash();
+    std::fs::write(&path, flash).expect("written");
+    let settings = bkbench::store::Settings::default();
+    let theme = Theme::load("dark").expect("a theme");
+    let options =
+        tui::Options { link: None, speed: None, settings: settings.clone(), theme, folder: folder.path().into() };
+    let (mut app, _) = App::new(options);
+    let area = Rect::new(0, 0, 200, 60);
+    app.update(Msg::Resize(area.width, area.height));
+    let loaded = tui::worker::perform(Task::Load(Target::Dump, path), &settings);
+    app.update(Msg::Done(Box::new(loaded)));
+    let press = |app: &mut App, code| {
+        app.update(Msg::Key(KeyEvent::new(code, KeyModifiers::NONE)));
+    };
+    press(&mut app, KeyCode::Char('3'));
+    let mut buffer = Buffer::empty(area);
+    bencher.bench_local(|| {
+        press(&mut app, KeyCode::PageDown);
+        buffer.reset();
+        app.view(area, &mut buffer);
+    });
+    let text: String = buffer.content().iter().map(|cell| cell.symbol()).collect();
+    assert!(text.contains("dump.bin") && text.contains("boot load"), "no hex view was drawn");
 }
 
 /// Tells what a whole dump holds.

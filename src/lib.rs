@@ -53,6 +53,7 @@
 //! | 4 | [`job`] | one file per job, the plan, the rules of a write | 0–3, but not `store` |
 //! | 5 | [`session`] | actor, handle, events, reducer | 0–4, but not `store` |
 //! | 6 | [`archive`] | backups and unfinished writes of chips, from jobs to the store and back | 0–5 |
+//! | 6 | [`outlive`] | jobs without a terminal: signals, watchers, reports | 0–5 |
 //! | 7 | [`cli`], [`tui`] | the two front ends | 0–6 |
 //!
 //! A module imports only from rows above it (and from itself). Families follow one pattern: a contract file, one
@@ -67,6 +68,9 @@
 //! - **Work is done in groups of at most 64 KiB**: erase, program, read back, then the next group. A write that is cut
 //!   off leaves at most one group in between, and a basic boot loader, which locks the flash after each CRC, gets the
 //!   erase that unlocks it at each group's start.
+//! - **A job belongs to its process, not to its terminal** ([`outlive`]): reports and watchers are served on the
+//!   session's thread, a hang-up stops only what does not change the chip, and a bus is locked ([`link::Lock`]) as long
+//!   as its link is open.
 //! - **Time is the link's**: a job's events carry the time of the link's own clock, so that rates over the simulated
 //!   module are those of the module.
 //! - **A write records itself** ([`job::Journal`]): before a group is touched and after it was proven, a line reaches the
@@ -95,5 +99,7 @@ pub mod job;
 pub mod session;
 
 pub mod archive;
+pub mod outlive;
 
 pub mod cli;
+pub mod tui;

@@ -88,6 +88,6 @@ pub trait Explain {
 /// | E3xx | devices: entry, identity, timeouts, protection (`device`) |
 /// | E4xx | refusals of a plan (`job::plan`) |
 /// | E5xx | jobs: verification, backup, cancel (`job`) |
-/// | E6xx | session: busy, crashed (`session`) |
+/// | E6xx | session: busy, crashed (`session`); watching another process (`attach`) |
 /// | E7xx | what a file holds (`image`) |
 pub mod codes {}

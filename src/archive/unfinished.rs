@@ -93,6 +93,25 @@ pub fn resume(left: &Unfinished, identity: &Identity, fallback: BackupProof) -> 
     })
 }
 
+/// Makes a wish to write ready: with what an earlier write of the same image left on this chip, and with a journal.
+///
+/// # Errors
+/// The unfinished write of another image, which has to be ended first; the store's problem.
+pub fn prepare(folder: &Path, identity: &Identity, wish: WriteSpec) -> Result<(WriteSpec, JournalHandle), Problem> {
+    let left = find(folder, identity)?;
+    let chip_key = left.as_ref().map_or(&identity.chip_key, |left| &left.head.chip_key).clone();
+    let spec = match &left {
+        Some(left) if is_same(left, wish.change, wish.at, &wish.image) => {
+            let fallback = wish.backup.clone();
+            WriteSpec { name: wish.name, protect_after: wish.protect_after, ..resume(left, identity, fallback)? }
+        }
+        Some(left) if left.touched => return Err(blocked(left)),
+        // Nothing was touched, but the protection may have been lifted.
+        _ => WriteSpec { interrupted: left.as_ref().map(|left| interrupted(left, identity)), ..wish },
+    };
+    Ok((spec, journal(folder, &chip_key)))
+}
+
 /// What stood behind the write that was cut off, if it still does.
 pub fn proof(left: &Unfinished) -> Option<BackupProof> {
     if let Some(phrase) = &left.head.phrase {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 
+use crate::image::template::Mapping;
 use crate::link::WireKind;
 use crate::units::parse_size;
 
@@ -131,10 +132,45 @@ pub enum Command {
     },
     /// Start the firmware
     Reboot,
-    /// Show what a dump holds: rotation, chip, regions, firmware, problems
+    /// Show a job that runs in another process, also after its terminal went away; ends as the job ends
+    #[cfg(unix)]
+    Attach {
+        /// The process, when several run
+        #[arg(long)]
+        pid: Option<u32>,
+    },
+    /// Show what a dump holds: rotation, chip, regions, firmware, Tuya store, OpenBeken configuration, problems
     Inspect {
         /// The dump
         file: PathBuf,
+        /// Show passwords, keys and network names in full
+        #[arg(long)]
+        show_secrets: bool,
+    },
+    /// Make the OpenBeken template of a device from a dump of its factory firmware, with a reason for every line
+    Template {
+        /// The dump; or, to have it checked only, the text of a template
+        file: PathBuf,
+        /// Whose rules to follow
+        #[arg(long, default_value = "recommended")]
+        mapping: MappingArg,
+        /// Write the template here
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Check this text of a template against the dump
+        #[arg(long, value_name = "TEMPLATE", conflicts_with = "output")]
+        check: Option<PathBuf>,
+    },
+    /// Make a copy of a dump that is safe to share: passwords, keys and the MAC address blanked in every copy
+    Redact {
+        /// The dump
+        file: PathBuf,
+        /// Where to put the copy
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        /// Blank OpenBeken's start-up command too
+        #[arg(long)]
+        start_up_command: bool,
     },
     /// Show what a firmware image is, for which chip, where it goes, and whether it is intact
     Identify {
@@ -157,6 +193,21 @@ pub enum Command {
         #[arg(long, group = "how")]
         utf16: bool,
     },
+    /// List the texts in a file, ASCII and UTF-16
+    Strings {
+        /// The file
+        file: PathBuf,
+        /// Letters of the shortest text
+        #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
+        min: u32,
+    },
+    /// Show where two files differ, summed up by region
+    Diff {
+        /// The first file; its regions are used
+        first: PathBuf,
+        /// The second file
+        second: PathBuf,
+    },
     /// Settings
     Config {
         /// What to do
@@ -170,6 +221,14 @@ pub enum Command {
     },
     /// Write the manual page to stdout
     Man,
+}
+
+impl Command {
+    /// The command's own name: `write`.
+    pub fn name(&self) -> String {
+        let all = format!("{self:?}");
+        all.chars().take_while(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
+    }
 }
 
 /// How a change of the flash is agreed to.
@@ -212,6 +271,27 @@ impl From<WireArg> for WireKind {
         match arg {
             WireArg::Spi => Self::Spi,
             WireArg::Uart => Self::Uart,
+        }
+    }
+}
+
+/// Whose rules turn a pin map into a template.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum MappingArg {
+    /// The device's own active levels
+    Recommended,
+    /// The desktop flasher's
+    Gui,
+    /// The web importer's
+    Web,
+}
+
+impl From<MappingArg> for Mapping {
+    fn from(arg: MappingArg) -> Self {
+        match arg {
+            MappingArg::Recommended => Self::Recommended,
+            MappingArg::Gui => Self::Gui,
+            MappingArg::Web => Self::Web,
         }
     }
 }

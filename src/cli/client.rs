@@ -1,18 +1,17 @@
 //! The command line's side of a session: starts a job, shows how it goes, waits for its end.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::out::Out;
+use super::out::{Out, print_aside};
 use crate::device::Level;
-use crate::job::{JobSpec, Outcome, Phase};
+use crate::job::{JobSpec, Outcome};
+use crate::outlive::{Server, Signals};
 use crate::problem::{Class, Problem};
-use crate::session::{Event, Session, SessionView, What};
+use crate::session::{self, Event, Session, SessionView, What};
 
 /// How often a waiting client looks whether it was asked to stop.
 const LOOK: Duration = Duration::from_millis(50);
@@ -23,37 +22,41 @@ pub struct Client {
     events: Receiver<Event>,
     /// What the session has told so far.
     pub view: SessionView,
-    stop: Arc<AtomicBool>,
+    signals: Signals,
+    /// The terminal went away during a job that changes the chip: what belongs to it is carried to its end.
+    alone: bool,
+    server: Server,
     out: Out,
     bar: Bar,
 }
 
 impl Client {
-    /// Starts a session. SIGINT, SIGTERM and SIGHUP ask the running job to stop at its next safe point.
+    /// Starts a session. SIGINT and SIGTERM ask the running job to stop at its next safe point, SIGHUP only one that
+    /// does not change the chip. Every event goes to `server` before it is shown.
     ///
     /// # Errors
     /// A host problem when the system gives no thread or no signal handler.
-    pub fn new(out: Out) -> Result<Self, Problem> {
+    pub fn new(out: Out, server: &Server) -> Result<Self, Problem> {
         let host = |error: std::io::Error| {
             Problem::new(
                 Class::Host,
-                "E120",
+                "E105",
                 format!("the session cannot start: {error}"),
                 "the system is out of threads",
                 "close other programs and try again",
             )
         };
         let (sender, events) = channel();
+        let feed = server.clone();
         let session = Session::spawn(Box::new(move |event| {
+            feed.feed(&event);
             // A client that is gone needs no events.
             let _ = sender.send(event);
         }))
         .map_err(host)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(host)?;
-        }
-        Ok(Self { session, events, view: SessionView::default(), stop, bar: Bar::new(out), out })
+        let signals = Signals::register().map_err(host)?;
+        let (view, server) = (SessionView::default(), server.clone());
+        Ok(Self { session, events, view, signals, alone: false, server, bar: Bar::new(out), out })
     }
 
     /// Runs one job to its end.
@@ -61,10 +64,13 @@ impl Client {
     /// # Errors
     /// The job's problem.
     pub fn run(&mut self, spec: JobSpec) -> Result<Outcome, Problem> {
+        // A terminal that went away before the change began stops it; one that goes away during it does not.
+        let goes_on = spec.changes_chip() && !self.signals.hung_up();
         let id = self.session.start(spec);
         let mut cancelled = false;
         loop {
-            if self.stop.load(Ordering::Relaxed) && !cancelled {
+            self.alone |= goes_on && self.signals.hung_up();
+            if (self.signals.stop() || self.signals.hung_up() && !self.alone) && !cancelled {
                 cancelled = true;
                 self.bar.line("stopping at the next point that is safe for the chip …");
                 self.session.cancel(id);
@@ -72,24 +78,39 @@ impl Client {
             let event = match self.events.recv_timeout(LOOK) {
                 Ok(event) => event,
                 Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) => return Err(ended()),
+                Err(RecvTimeoutError::Disconnected) => return Err(session::ended()),
             };
             self.view.apply(&event);
             self.show(&event);
             match event.what {
-                What::Finished { id: ended, result, .. } if ended == id => return result,
+                What::Finished { id: ended, result, .. } if ended == id => {
+                    self.name_report();
+                    return result;
+                }
                 What::Refused { id: ended, problem } if ended == id => return Err(problem),
-                What::Crashed(problem) => return Err(problem),
-                What::Closed => return Err(ended()),
+                What::Crashed(problem) => {
+                    self.name_report();
+                    return Err(problem);
+                }
+                What::Closed => return Err(session::ended()),
                 _ => {}
             }
+        }
+    }
+
+    fn name_report(&self) {
+        let job = self.view.last.as_ref().filter(|ended| ended.job.changes_chip);
+        match job.and_then(|_| self.server.report()) {
+            None => {}
+            Some(Ok(path)) => self.out.say_aside(format!("report: {}", path.display())),
+            Some(Err(problem)) => self.out.say_aside(format!("no report was written: {problem}")),
         }
     }
 
     fn show(&mut self, event: &Event) {
         self.out.event(event);
         match &event.what {
-            What::Phase { phase, total, .. } => self.bar.begin(*phase, *total),
+            What::Phase { phase, total, .. } => self.bar.begin(phase.word(), *total),
             What::Progress { done, .. } => self.bar.progress(*done),
             What::Retried { what, .. } => self.bar.line(what),
             What::Log(level, text) if *level != Level::Info => self.bar.line(text),
@@ -99,37 +120,25 @@ impl Client {
     }
 }
 
-fn ended() -> Problem {
-    Problem::new(
-        Class::Internal,
-        "E603",
-        "the session ended in the middle of a job",
-        "a fault of the program",
-        "run the command again; please report this",
-    )
-}
-
 /// A progress bar on a terminal, a plain line per phase elsewhere. Always on stderr.
-struct Bar {
+pub(super) struct Bar {
     terminal: bool,
     quiet: bool,
     bar: Option<ProgressBar>,
-    phase: Option<Phase>,
 }
 
 impl Bar {
-    fn new(out: Out) -> Self {
-        Self { terminal: std::io::stderr().is_terminal(), quiet: out.events, bar: None, phase: None }
+    pub(super) fn new(out: Out) -> Self {
+        Self { terminal: std::io::stderr().is_terminal(), quiet: out.events, bar: None }
     }
 
-    fn begin(&mut self, phase: Phase, total: u64) {
+    pub(super) fn begin(&mut self, phase: &str, total: u64) {
         self.end();
-        self.phase = Some(phase);
         if self.quiet {
             return;
         }
         if !self.terminal {
-            eprintln!("{} …", phase.word());
+            print_aside(&format!("{phase} …"));
             return;
         }
         let bar = ProgressBar::with_draw_target((total > 0).then_some(total), ProgressDrawTarget::stderr_with_hz(10));
@@ -141,28 +150,27 @@ impl Bar {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        bar.set_message(phase.word());
+        bar.set_message(phase.to_owned());
         self.bar = Some(bar);
     }
 
-    fn progress(&self, done: u64) {
+    pub(super) fn progress(&self, done: u64) {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
         }
     }
 
-    fn line(&self, text: &str) {
+    pub(super) fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
             None if self.quiet => {}
-            None => eprintln!("{text}"),
+            None => print_aside(text),
         }
     }
 
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-        self.phase = None;
     }
 }

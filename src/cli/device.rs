@@ -20,7 +20,7 @@ use crate::units::{Span, Verdict, clock_text, size_text};
 /// A client with the link open and the chip identified.
 pub(super) fn connect(context: &Context) -> Result<(Client, Arc<Identity>), Problem> {
     let wanted = context.link()?;
-    let mut client = Client::new(context.out)?;
+    let mut client = Client::new(context.out, context.server())?;
     match client.run(JobSpec::Connect(wanted))? {
         Outcome::Connected(identity) => Ok((client, identity)),
         other => Err(unexpected("connect", &other)),

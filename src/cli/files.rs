@@ -1,12 +1,13 @@
-//! Commands that look at files: inspect, identify, search.
+//! Commands that look at files: inspect, identify, search, strings, diff.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::Context;
+use crate::image::inspect::Secrets;
 use crate::image::search::{self, Pattern};
-use crate::image::{firmware, inspect as inspection};
+use crate::image::{diff as difference, firmware, inspect as inspection, strings as texts};
 use crate::problem::{Class, Explain, Problem};
 use crate::store;
 use crate::units::size_text;
@@ -36,15 +37,15 @@ impl How {
     }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, Problem> {
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, Problem> {
     Ok(store::read_file(file)?)
 }
 
-fn name(file: &Path) -> String {
+pub(super) fn name(file: &Path) -> String {
     file.file_name().map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
-fn to_json(value: &impl serde::Serialize) -> Result<Value, Problem> {
+pub(super) fn to_json(value: &impl serde::Serialize) -> Result<Value, Problem> {
     serde_json::to_value(value).map_err(|error| {
         Problem::new(
             Class::Internal,
@@ -57,9 +58,10 @@ fn to_json(value: &impl serde::Serialize) -> Result<Value, Problem> {
 }
 
 /// `inspect`
-pub(super) fn inspect(context: &Context, file: &Path) -> Result<(), Problem> {
+pub(super) fn inspect(context: &Context, file: &Path, show_secrets: bool) -> Result<(), Problem> {
     let bytes = read(file)?;
-    let mut found = inspection::inspect(&bytes);
+    let secrets = if show_secrets { Secrets::Shown } else { Secrets::Masked };
+    let mut found = inspection::inspect_with(&bytes, secrets);
     found.file = Some(name(file));
     let document = to_json(&found)?;
     context.out.result(document, || found.text());
@@ -109,6 +111,52 @@ pub(super) fn search(context: &Context, file: &Path, pattern: &str, how: How) ->
         });
         let mut lines: Vec<String> = lines.collect();
         lines.push(format!("{} hits in {} ({})", hits.total, name(file), size_text(bytes.len() as u64)));
+        lines.join("\n")
+    });
+    Ok(())
+}
+
+/// `strings`
+pub(super) fn strings(context: &Context, file: &Path, min: u32) -> Result<(), Problem> {
+    let bytes = read(file)?;
+    let found = texts::find(&bytes, min as usize);
+    let document = json!({"file": name(file), "size": bytes.len(), "count": found.len(), "strings": to_json(&found)?});
+    context.out.result(document, || {
+        let lines = found.iter().map(|text| format!("0x{:06X}  {}", text.offset, text.text));
+        lines.collect::<Vec<_>>().join("\n")
+    });
+    Ok(())
+}
+
+/// `diff`
+pub(super) fn diff(context: &Context, first: &Path, second: &Path) -> Result<(), Problem> {
+    let (a, b) = (read(first)?, read(second)?);
+    let found = difference::compare(&a, &b);
+    let mut document = json!({"first": name(first), "second": name(second)});
+    if let (Some(document), Value::Object(fields)) = (document.as_object_mut(), to_json(&found)?) {
+        document.extend(fields);
+    }
+    context.out.result(document, || {
+        if found.equal {
+            return "equal".to_owned();
+        }
+        let mut lines: Vec<String> = found
+            .ranges
+            .iter()
+            .map(|range| {
+                let (start, end) = (range.span.start, range.span.end());
+                format!("0x{start:06X} to 0x{end:06X}  {:>8} bytes differ  {}", range.differing, range.region)
+            })
+            .collect();
+        lines.extend(found.regions.iter().map(|home| {
+            let (name, differing) = (&home.region.name, home.differing_bytes);
+            format!("{name}: {differing} bytes differ in {} ranges", home.ranges)
+        }));
+        for (file, only) in [(first, found.only_in_first), (second, found.only_in_second)] {
+            if only > 0 {
+                lines.push(format!("{} has {} more at its end", name(file), size_text(only)));
+            }
+        }
         lines.join("\n")
     });
     Ok(())

@@ -12,12 +12,14 @@ use crate::problem::{Class, Problem};
 pub(super) fn links(context: &Context) -> Result<(), Problem> {
     let found = link::endpoints();
     context.out.result(json!({"links": &found}), || {
+        let widest = found.iter().map(|endpoint| endpoint.link.len()).max().unwrap_or(0);
+        let longest = found.iter().map(|endpoint| endpoint.about.len()).max().unwrap_or(0);
         let lines = found.iter().map(|endpoint| {
             let state = endpoint.obstacle.as_ref().map_or_else(
                 || "ready".to_owned(),
                 |problem| format!("{} {}: {}", problem.code, problem.what, problem.remedy),
             );
-            format!("{:<28} {:<40} {state}", endpoint.link, endpoint.about)
+            format!("{:<widest$}  {:<longest$}  {state}", endpoint.link, endpoint.about)
         });
         lines.collect::<Vec<_>>().join("\n")
     });
@@ -52,14 +54,15 @@ pub(super) fn wiring(context: &Context, name: &str, wire: Option<WireKind>) -> R
 }
 
 fn wiring_text(module: &chip::Module, wire: WireKind, rows: &[WireRow], missing: &[String]) -> String {
+    let widest = rows.iter().map(|row| row.pad.len()).max().unwrap_or(0);
     let mut lines = vec![
         format!("{} ({}) over {wire}", module.name, module.chip),
         "Unplug the plug from the mains first. Everything is 3.3 V, never 5 V.".to_owned(),
         String::new(),
-        format!("  {:<6} {:<28} {}", "signal", "module pad", "Raspberry Pi"),
+        format!("  {:<6}  {:<widest$}  Raspberry Pi", "signal", "module pad"),
     ];
     for row in rows {
-        lines.push(format!("  {:<6} {:<28} {}", row.signal, row.pad, row.pi));
+        lines.push(format!("  {:<6}  {:<widest$}  {}", row.signal, row.pad, row.pi));
     }
     if !missing.is_empty() {
         lines.push(String::new());
@@ -94,7 +97,7 @@ pub(super) fn man() -> Result<(), Problem> {
     clap_mangen::Man::new(Args::command()).render(&mut std::io::stdout()).map_err(|error| {
         Problem::new(
             Class::Host,
-            "E121",
+            "E106",
             format!("the page cannot be written: {error}"),
             "stdout is closed or full",
             "send it to a file",

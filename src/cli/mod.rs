@@ -1,13 +1,18 @@
 //! The headless commands: arguments to jobs, events to lines or JSON, problems to exit codes.
 
 mod args;
+#[cfg(unix)]
+mod attach;
 mod client;
 mod device;
 mod files;
 mod host;
 mod out;
+mod share;
+mod template;
 mod write;
 
+use std::cell::OnceCell;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -17,6 +22,7 @@ use args::{Command, ConfigAction, Consent, RfAction};
 use out::Out;
 
 use crate::job::{ConnectSpec, Usual};
+use crate::outlive::Server;
 use crate::problem::{Class, Explain, Problem};
 use crate::store::{Loaded, Settings};
 
@@ -38,9 +44,16 @@ struct Context {
     settings: Settings,
     loaded: Loaded,
     out: Out,
+    name: String,
+    server: OnceCell<Server>,
 }
 
 impl Context {
+    /// What shows this command's jobs to `attach`, from the first job on.
+    fn server(&self) -> &Server {
+        self.server.get_or_init(|| Server::start(Some(&self.name)))
+    }
+
     /// The link to use: the command line's, else the settings'.
     fn link(&self) -> Result<ConnectSpec, Problem> {
         let text = link_text(&self.args, &self.settings).ok_or_else(|| {
@@ -107,6 +120,10 @@ pub fn settings(args: &Args) -> Result<Settings, Problem> {
 /// Runs a headless command, prints its result, and returns the exit code.
 pub fn run(args: Args) -> ExitCode {
     let out = Out { json: args.json, events: args.events };
+    #[cfg(unix)]
+    if let Some(Command::Attach { pid }) = args.command {
+        return attach::run(out, pid);
+    }
     match dispatch(args, out) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { problem, aside }) => {
@@ -119,39 +136,60 @@ pub fn run(args: Args) -> ExitCode {
 fn dispatch(mut args: Args, out: Out) -> Result<(), Failure> {
     let loaded = Settings::load().map_err(|error| error.explain())?;
     let command = args.command.take();
-    let context = Context { args, settings: loaded.settings.clone(), loaded, out };
-    let done = match command {
+    let name = command.as_ref().map_or_else(String::new, Command::name);
+    let context = Context { args, settings: loaded.settings.clone(), loaded, out, name, server: OnceCell::new() };
+    let result = match command {
         None => Ok(()),
-        Some(Command::Write { file, at, consent }) => return write::image(&context, &file, at, &consent),
-        Some(Command::Erase { start, length, consent }) => return write::erase(&context, start, length, &consent),
-        Some(Command::Resume { consent }) => return write::resume(&context, &consent),
-        Some(Command::Restore { backup, mac_lost, consent }) => {
-            return write::restore(&context, &backup, mac_lost, &consent);
-        }
+        Some(Command::Write { file, at, consent }) => write::image(&context, &file, at, &consent),
+        Some(Command::Erase { start, length, consent }) => write::erase(&context, start, length, &consent),
+        Some(Command::Resume { consent }) => write::resume(&context, &consent),
+        Some(Command::Restore { backup, mac_lost, consent }) => write::restore(&context, &backup, mac_lost, &consent),
         Some(Command::Rf { action: RfAction::Rebuild { backup, mac_lost, consent } }) => {
-            return write::rebuild(&context, backup.as_deref(), mac_lost, &consent);
+            write::rebuild(&context, backup.as_deref(), mac_lost, &consent)
         }
-        Some(Command::Rf { action: RfAction::Extract { backup, output } }) => {
-            write::extract(&context, backup.as_deref(), output.as_deref())
-        }
-        Some(Command::Links) => host::links(&context),
-        Some(Command::Wiring { module, wire }) => host::wiring(&context, &module, wire.map(Into::into)),
-        Some(Command::Info) => device::info(&context),
-        Some(Command::Read { output, start, length }) => match (start, length) {
-            (Some(start), Some(length)) => device::extract(&context, output, start, length),
-            _ => device::back_up(&context, output),
-        },
-        Some(Command::Verify { file, at }) => device::verify(&context, &file, at),
-        Some(Command::Protect { action }) => device::protect(&context, action),
-        Some(Command::Reboot) => device::reboot(&context),
-        Some(Command::Inspect { file }) => files::inspect(&context, &file),
-        Some(Command::Identify { file }) => files::identify(&context, &file),
-        Some(Command::Search { file, pattern, hex, regex, utf16 }) => {
-            files::search(&context, &file, &pattern, files::How::from_flags(hex, regex, utf16))
-        }
-        Some(Command::Config { action: ConfigAction::Show }) => host::config(&context),
-        Some(Command::Completions { shell }) => host::completions(shell),
-        Some(Command::Man) => host::man(),
+        Some(other) => look(&context, other).map_err(Failure::from),
     };
-    Ok(done?)
+    if let Some(server) = context.server.get() {
+        server.end(result.as_ref().err().map(|failure| &failure.problem));
+    }
+    result
+}
+
+/// Commands that change no content of a chip, and so leave nothing behind when they fail.
+fn look(context: &Context, command: Command) -> Result<(), Problem> {
+    match command {
+        // Handled where it is dispatched.
+        Command::Write { .. } | Command::Erase { .. } | Command::Resume { .. } | Command::Restore { .. } => Ok(()),
+        Command::Rf { action: RfAction::Rebuild { .. } } => Ok(()),
+        #[cfg(unix)]
+        Command::Attach { .. } => Ok(()),
+        Command::Rf { action: RfAction::Extract { backup, output } } => {
+            write::extract(context, backup.as_deref(), output.as_deref())
+        }
+        Command::Links => host::links(context),
+        Command::Wiring { module, wire } => host::wiring(context, &module, wire.map(Into::into)),
+        Command::Info => device::info(context),
+        Command::Read { output, start, length } => match (start, length) {
+            (Some(start), Some(length)) => device::extract(context, output, start, length),
+            _ => device::back_up(context, output),
+        },
+        Command::Verify { file, at } => device::verify(context, &file, at),
+        Command::Protect { action } => device::protect(context, action),
+        Command::Reboot => device::reboot(context),
+        Command::Inspect { file, show_secrets } => files::inspect(context, &file, show_secrets),
+        Command::Template { file, mapping, output, check } => match check {
+            Some(text) => template::check(context, Some(&file), &text),
+            None => template::template(context, &file, mapping.into(), output.as_deref()),
+        },
+        Command::Redact { file, output, start_up_command } => share::redact(context, &file, &output, start_up_command),
+        Command::Strings { file, min } => files::strings(context, &file, min),
+        Command::Diff { first, second } => files::diff(context, &first, &second),
+        Command::Identify { file } => files::identify(context, &file),
+        Command::Search { file, pattern, hex, regex, utf16 } => {
+            files::search(context, &file, &pattern, files::How::from_flags(hex, regex, utf16))
+        }
+        Command::Config { action: ConfigAction::Show } => host::config(context),
+        Command::Completions { shell } => host::completions(shell),
+        Command::Man => host::man(),
+    }
 }

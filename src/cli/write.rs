@@ -21,6 +21,9 @@ use crate::store;
 use crate::store::journal::Unfinished;
 use crate::units::{SECTOR, Span};
 
+/// Ranges listed to people after a write that ended early.
+const LISTED: usize = 24;
+
 /// A change of the flash as asked for on the command line.
 struct Wish {
     change: Change,
@@ -322,7 +325,11 @@ fn agree(plan: &Plan, consent: &Consent) -> Result<(), Problem> {
     if !std::io::stdin().is_terminal() {
         return Err(not_agreed("there is no terminal to ask on"));
     }
-    eprint!("To carry this out, type the last four characters of the plan's hash ({}): ", plan.short_hash());
+    let _ = write!(
+        std::io::stderr(),
+        "To carry this out, type the last four characters of the plan's hash ({}): ",
+        plan.short_hash()
+    );
     let mut typed = String::new();
     let asked = std::io::stderr().flush().and_then(|()| std::io::stdin().lock().read_line(&mut typed));
     if asked.is_ok() && agreed(typed.trim()) { Ok(()) } else { Err(not_agreed("something else was typed")) }
@@ -374,9 +381,14 @@ fn report_text(report: &WriteReport) -> String {
 
 /// Which sectors hold what after a write that ended early, and the one next step.
 fn left_text(left: &[(Span, SectorState)], advice: &Advice) -> String {
-    let lines =
-        left.iter().map(|(span, state)| format!("\n  {span}  {:>4} sectors  {}", span.len / SECTOR, state.word()));
-    format!("what the chip holds now: {}{}\nnext: {}", advice.state, lines.collect::<String>(), advice.next)
+    let line =
+        |(span, state): &(Span, SectorState)| format!("\n  {span}  {:>4} sectors  {}", span.len / SECTOR, state.word());
+    let mut lines: String = left.iter().take(LISTED).map(line).collect();
+    if let Some(more) = left.get(LISTED..).filter(|more| !more.is_empty()) {
+        let sectors: u32 = more.iter().map(|(span, _)| span.len / SECTOR).sum();
+        lines.push_str(&format!("\n  … and {} more ranges with {sectors} sectors; --json lists them all", more.len()));
+    }
+    format!("what the chip holds now: {}{lines}\nnext: {}", advice.state, advice.next)
 }
 
 fn left_json(left: &[(Span, SectorState)], advice: &Advice) -> Value {

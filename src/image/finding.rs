@@ -54,6 +54,16 @@ impl Finding {
     pub const NO_RF_BLOCK: &'static str = "E713";
     /// An over-the-air package, which cannot be written to flash as it is.
     pub const OTA_ONLY: &'static str = "E714";
+    /// A sector of the Tuya store, a protected block or the index of the file area whose checksum does not match.
+    pub const BAD_STORE_BLOCK: &'static str = "E720";
+    /// A live value of the Tuya store that is damaged.
+    pub const BAD_STORE_VALUE: &'static str = "E721";
+    /// A pin map that could be read only in part.
+    pub const REPAIRED_PARAM: &'static str = "E722";
+    /// A pin map from a place without a checksum.
+    pub const UNCHECKED_PARAM: &'static str = "E724";
+    /// An OpenBeken configuration whose checksum does not match.
+    pub const BAD_CONFIGURATION: &'static str = "E723";
 
     /// A finding that keeps the file from being written.
     pub fn error(code: &'static str, what: impl Into<String>) -> Self {

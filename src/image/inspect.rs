@@ -1,7 +1,10 @@
 //! What a dump holds, as `inspect` shows it. Field names as in the expected results beside the sample dumps; offsets
 //! under `firmware` are flash addresses, those of `regions` file offsets.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
+use serde_json::Value;
 
 use super::app::SdkTable;
 use super::bootloader::Partition;
@@ -13,7 +16,10 @@ use super::firmware::{self, Firmware};
 use super::kind::{self, Kind};
 use super::rbl::{Place, RblHeader};
 use super::region::{self, Region};
-use super::rf;
+use super::template::{self, ActiveLevel, Difference, Template};
+use super::tuya::report::TuyaInside;
+use super::votes::{self, Vote};
+use super::{openbeken, rf, tuya};
 use crate::units::Verdict;
 
 /// The whole result.
@@ -42,6 +48,26 @@ pub struct Inspection {
     pub firmware: Option<FirmwareInside>,
     /// OpenBeken version text.
     pub openbeken: Option<String>,
+    /// OpenBeken's configuration, secrets masked.
+    pub openbeken_config: Option<Value>,
+    /// What Tuya firmware keeps in flash.
+    pub tuya: Option<TuyaInside>,
+    /// The template as the desktop flasher makes it.
+    pub template: Option<Template>,
+    /// The template as the web importer makes it.
+    pub template_web_importer: Option<Template>,
+    /// The template to use.
+    pub template_recommended: Option<Template>,
+    /// Lines of the recommended template that an importer makes differently.
+    pub template_differences: Vec<Difference>,
+    /// Active level by GPIO number.
+    pub active_levels: BTreeMap<u8, ActiveLevel>,
+    /// Whether a Wi-Fi password, or the key made from it, is in the file.
+    pub wifi_credentials_present: bool,
+    /// Where network names and passwords stand; by length, or in full on request.
+    pub wifi_credentials: Option<Value>,
+    /// Identity and cloud values in the live store; by length, or in full on request.
+    pub secrets_in_live_kv: Vec<Value>,
     /// What is where, in file offsets.
     pub regions: Vec<Region>,
     /// What is wrong.
@@ -160,11 +186,41 @@ pub struct RfInside {
     pub mac_sha256: Option<String>,
 }
 
-/// Looks through a file. Never fails: what is wrong is in [`Inspection::problems`].
+/// Looks through a file, with secrets masked. Never fails: what is wrong is in [`Inspection::problems`].
 pub fn inspect(bytes: &[u8]) -> Inspection {
+    inspect_with(bytes, Secrets::Masked)
+}
+
+/// Whether secrets are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Secrets {
+    /// As their length.
+    Masked,
+    /// In full, because the user asked for it.
+    Shown,
+}
+
+/// [`inspect`] with secrets shown on request.
+pub fn inspect_with(bytes: &[u8], secrets: Secrets) -> Inspection {
+    let show = secrets == Secrets::Shown;
     let kind = kind::recognise(bytes);
     let flash = kind::in_flash_order(bytes, kind);
     let found = firmware::identify_in_order(bytes, &flash);
+    let tuya = tuya::read(bytes, kind, found.family);
+    let judged = Judged::new(&found, &tuya);
+    let config = openbeken::find(bytes, kind, tuya.map);
+    let (mut template, mut template_web_importer, mut template_recommended) = (None, None, None);
+    let mut template_differences = Vec::new();
+    if let Some(made) = template::templates(&tuya, judged.chip) {
+        (template, template_web_importer) = (Some(made.gui), Some(made.web));
+        (template_recommended, template_differences) = (Some(made.recommended), made.differences);
+    }
+    let mut problems = judged.problems;
+    problems.extend(tuya.problems.iter().cloned());
+    problems.extend(config.as_ref().filter(|config| !config.good).map(|config| {
+        let what = format!("OpenBeken configuration at {}: bad checksum", Address(config.offset as u32));
+        Finding::warning(Finding::BAD_CONFIGURATION, what)
+    }));
     Inspection {
         schema: 1,
         file: None,
@@ -172,13 +228,55 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
         sha256: sha256_hex(bytes),
         kind,
         rotation: kind.rotation(),
-        chip: found.family,
-        verdict: found.verdict,
-        chip_evidence: found.votes.iter().map(|vote| vote.evidence.clone()).collect(),
+        chip: judged.chip,
+        verdict: judged.verdict,
+        chip_evidence: judged.votes.into_iter().map(|vote| vote.evidence).collect(),
         firmware: inside(&found, &flash),
         openbeken: found.openbeken().map(str::to_owned),
+        openbeken_config: config.map(|config| config.inside(show)),
+        template,
+        template_web_importer,
+        template_recommended,
+        template_differences,
+        active_levels: tuya.param.as_ref().map(|found| template::active_levels(&found.param)).unwrap_or_default(),
+        wifi_credentials_present: tuya.has_wifi_credentials(),
+        wifi_credentials: (!tuya.is_empty()).then(|| tuya.wifi_credentials(show)),
+        secrets_in_live_kv: tuya.live_secrets(show),
+        tuya: tuya.inside(),
         regions: region::regions(bytes),
-        problems: found.problems,
+        problems,
+    }
+}
+
+/// The chip by code and store together.
+struct Judged {
+    votes: Vec<Vote>,
+    chip: Option<Family>,
+    verdict: Verdict,
+    problems: Vec<Finding>,
+}
+
+impl Judged {
+    /// The store has a say where the code has none, and where it contradicts.
+    fn new(found: &Firmware, tuya: &tuya::Tuya) -> Self {
+        let mut votes = found.votes.clone();
+        let mut problems = found.problems.clone();
+        let by_store = tuya.votes().into_iter().map(|(family, evidence)| Vote { family, evidence });
+        let heard: Vec<Vote> = match found.family {
+            Some(family) => by_store.filter(|vote| vote.family != family).collect(),
+            None => by_store.collect(),
+        };
+        if found.family.is_some() && !heard.is_empty() {
+            let list: Vec<String> = heard.iter().map(|vote| format!("{}: {}", vote.family, vote.evidence)).collect();
+            let what = format!("the Tuya store speaks for another chip: {}", list.join("; "));
+            problems.push(Finding::warning(Finding::CONTRADICTION, what));
+        }
+        if !heard.is_empty() {
+            problems.retain(|problem| problem.code != Finding::NO_EVIDENCE);
+        }
+        votes.extend(heard);
+        let (chip, verdict) = votes::decide(&votes);
+        Self { votes, chip, verdict, problems }
     }
 }
 
@@ -232,17 +330,73 @@ mod tests {
     use super::*;
     use crate::image::samples;
 
+    /// Asserts that every field of `expected` is in `found`, without printing either side.
+    fn assert_holds(found: &Value, expected: &Value, place: &str) {
+        match (found, expected) {
+            (Value::Object(found), Value::Object(expected)) => {
+                for (name, value) in expected {
+                    assert_holds(found.get(name).unwrap_or(&Value::Null), value, &format!("{place}.{name}"));
+                }
+            }
+            (Value::Array(found), Value::Array(expected)) => {
+                assert_eq!(found.len(), expected.len(), "{place}: number of elements");
+                for (number, (found, expected)) in found.iter().zip(expected).enumerate() {
+                    assert_holds(found, expected, &format!("{place}[{number}]"));
+                }
+            }
+            _ => assert!(found == expected, "{place} differs"),
+        }
+    }
+
     #[test]
     fn every_sample_dump_gives_the_expected_result() {
         for sample in samples::dumps() {
-            let found = serde_json::to_value(inspect(&sample.bytes)).unwrap();
-            let mut fields = vec!["size", "sha256", "rotation", "firmware"];
-            // Without code the chip shows only in the Tuya store's contents.
-            if sample.expected["firmware"] != Value::Null {
-                fields.extend(["chip", "chip_evidence"]);
-            }
+            let found = serde_json::to_value(inspect_with(&sample.bytes, Secrets::Shown)).unwrap();
+            let fields = [
+                "size",
+                "sha256",
+                "rotation",
+                "firmware",
+                "chip",
+                "tuya",
+                "template",
+                "template_web_importer",
+                "active_levels",
+                "wifi_credentials_present",
+                "wifi_credentials",
+                "secrets_in_live_kv",
+            ];
             for field in fields {
-                assert_eq!(found[field], sample.expected[field], "{}: {field}", sample.name);
+                assert_holds(&found[field], &sample.expected[field], &format!("{}: {field}", sample.name));
+            }
+            // Pins and keys must be exactly these, not these among others.
+            for (part, field) in [("template", "pins"), ("template_web_importer", "pins"), ("tuya", "user_param_key")] {
+                assert_eq!(found[part][field], sample.expected[part][field], "{}: {part}.{field}", sample.name);
+            }
+            assert_eq!(found["active_levels"], sample.expected["active_levels"], "{}", sample.name);
+            // File names are no evidence to us.
+            let by_name = Value::from("original file name");
+            let evidence = sample.expected["chip_evidence"].as_array().unwrap().iter().filter(|text| **text != by_name);
+            assert_eq!(found["chip_evidence"], evidence.cloned().collect::<Value>(), "{}", sample.name);
+        }
+    }
+
+    #[test]
+    fn masked_results_hold_no_secret() {
+        for sample in samples::dumps() {
+            let json = serde_json::to_string(&inspect(&sample.bytes)).unwrap();
+            let shown = serde_json::to_value(inspect_with(&sample.bytes, Secrets::Shown)).unwrap();
+            let lists = [&shown["secrets_in_live_kv"], &shown["wifi_credentials"]["kv_occurrences"]];
+            let record = &shown["wifi_credentials"]["fast_connect_record"];
+            let mut values: Vec<&str> = lists
+                .into_iter()
+                .flat_map(|list| list.as_array().into_iter().flatten())
+                .filter_map(|secret| secret["value"].as_str())
+                .collect();
+            values.extend([&record["ssid"], &record["password"]].into_iter().filter_map(Value::as_str));
+            assert!(!values.is_empty(), "{}", sample.name);
+            for (number, value) in values.into_iter().enumerate().filter(|(_, value)| value.len() > 4) {
+                assert!(!json.contains(value), "{}: secret {number} shows", sample.name);
             }
         }
     }
@@ -258,8 +412,7 @@ mod tests {
             };
             let codes: Vec<&str> = found.problems.iter().map(|problem| problem.code).collect();
             assert_eq!(codes, expected, "{}: {:?}", sample.name, found.problems);
-            let without_code = sample.expected["firmware"] == Value::Null;
-            assert_eq!(found.verdict, if without_code { Verdict::Unsure } else { Verdict::Proven }, "{}", sample.name);
+            assert_eq!(found.verdict, Verdict::Proven, "{}", sample.name);
         }
     }
 

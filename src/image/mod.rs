@@ -5,16 +5,21 @@
 pub mod app;
 pub mod bootloader;
 pub mod code;
+pub mod diff;
 pub mod family;
 pub mod finding;
 pub mod firmware;
 pub mod inspect;
 pub mod kind;
+pub mod openbeken;
 pub mod plausible;
 pub mod rbl;
+pub mod redact;
 pub mod region;
 pub mod rf;
 pub mod search;
+pub mod strings;
+pub mod template;
 pub mod tuya;
 pub mod votes;
 

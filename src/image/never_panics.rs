@@ -88,3 +88,41 @@ fn on_cut_and_damaged_samples() {
         examine(&bytes);
     }
 }
+
+/// Every sample cut and damaged where the Tuya data is: what is still told must be true or have its damage named.
+#[test]
+fn damage_never_changes_a_pin_in_silence() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let index = any::<prop::sample::Index>;
+    for sample in samples::dumps() {
+        let whole = inspect::inspect(&sample.bytes);
+        let expected = whole.tuya.as_ref().and_then(|tuya| tuya.user_param_key.clone()).unwrap_or_default();
+        let tail = sample.bytes.len().saturating_sub(0x3_0000);
+        let strategy = (index(), prop::collection::vec((index(), 0..8_u8), 0..30), 0..3_u8);
+        for _ in 0..8 {
+            let (len, flips, shape) = strategy.new_tree(&mut runner).unwrap().current();
+            let mut bytes = sample.bytes.clone();
+            for (at, bit) in flips {
+                let at = tail + at.index(bytes.len() - tail);
+                bytes[at] ^= 1 << bit;
+            }
+            let size = bytes.len();
+            match shape {
+                0 => bytes.truncate(tail + len.index(size - tail)),
+                1 => bytes.rotate_left(len.index(size)),
+                _ => drop(bytes.drain(..len.index(size))),
+            }
+            let found = inspect::inspect(&bytes);
+            let right = sample.expected["chip"].as_str();
+            let chip = found.chip.filter(|_| found.verdict == crate::units::Verdict::Proven);
+            assert!(chip.is_none_or(|chip| Some(chip.name()) == right), "{}: a wrong proven chip", sample.name);
+            let Some(tuya) = &found.tuya else { continue };
+            let told = found.problems.iter().any(|problem| matches!(problem.code, "E722" | "E724"));
+            for (name, value) in tuya.user_param_key.iter().flat_map(|param| &param.pairs) {
+                let same = expected.get(name) == Some(value);
+                let source = tuya.user_param_key_source;
+                assert!(same || told, "{}: {name} from {source:?} changed and nothing tells", sample.name);
+            }
+        }
+    }
+}

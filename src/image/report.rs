@@ -69,6 +69,7 @@ impl Inspection {
             lines.extend(mac.map(|hash| line("MAC sha256", hash)));
         }
         lines.push(line("sha256", &self.sha256));
+        lines.extend(self.tuya_lines());
         lines.extend(self.regions.iter().map(|region| {
             let (start, end) = (region.span.start, region.span.end());
             let (size, name) = (size_text(region.span.len.into()), &region.name);
@@ -76,6 +77,39 @@ impl Inspection {
         }));
         lines.extend(problem_lines(&self.problems));
         lines.join("\n")
+    }
+}
+
+impl Inspection {
+    fn tuya_lines(&self) -> Vec<String> {
+        let Some(tuya) = &self.tuya else { return Vec::new() };
+        let mut lines = Vec::new();
+        if let Some(offset) = tuya.storage_offset {
+            let (blocks, bad) = (tuya.data_blocks, tuya.bad_blocks);
+            lines.push(line("Tuya store", format!("at {offset}, {blocks} data blocks, {bad} bad")));
+            lines.push(line("keys", tuya.keys.join(" ")));
+        }
+        if let Some(source) = tuya.user_param_key_source {
+            lines.push(line("pin map", format!("from {}", source.name())));
+        }
+        if tuya.is_tuyamcu {
+            lines.push(line("TuyaMCU", "a second processor has the pins"));
+        }
+        if let Some(template) = &self.template_recommended {
+            lines.extend(
+                template
+                    .lines
+                    .iter()
+                    .map(|pin| line(&format!("P{}", pin.pin), format!("{}  ({})", pin.value(), pin.reason))),
+            );
+            if !template.commands.is_empty() {
+                lines.push(line("start-up", template.command()));
+            }
+        }
+        if self.wifi_credentials_present {
+            lines.push(line("secrets", "Wi-Fi credentials are in this file; `redact` makes a copy to share"));
+        }
+        lines
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::policy::APPLICATION;
+use super::report::KEPT_CHANGED;
 use super::spec::SectorState;
 use crate::problem::{Class, Problem};
 use crate::units::{SECTOR, Span};
@@ -79,7 +80,7 @@ pub fn after_failure(left: &[(Span, SectorState)], problem: &Problem, recorded: 
     };
     let next = if !holds.touched() {
         format!("{}; then give the same command again", problem.remedy)
-    } else if problem.code == "E511" {
+    } else if problem.code == KEPT_CHANGED {
         restore
     } else {
         match problem.class {
@@ -132,7 +133,7 @@ mod tests {
     #[test]
     fn damage_outside_the_plan_is_put_back_from_the_backup() {
         let left = left(&[(0x2_0000, SectorState::Verified)]);
-        let advice = after_failure(&left, &problem(Class::Verification, "E511"), true, Some("b.bin"));
+        let advice = after_failure(&left, &problem(Class::Verification, KEPT_CHANGED), true, Some("b.bin"));
         assert_eq!(advice.next, "put the backup back: `bkbench restore b.bin`");
     }
 }

@@ -237,7 +237,12 @@ pub(super) fn read_into(device: &mut dyn ReadFlash, bytes: &mut [u8], run: &mut 
 }
 
 /// Reads one sector until a second, independent look agrees with it.
-fn settle(device: &mut dyn ReadFlash, at: u32, bytes: &mut [u8], run: &mut dyn Reporter) -> Result<bool, JobError> {
+pub(super) fn settle(
+    device: &mut dyn ReadFlash,
+    at: u32,
+    bytes: &mut [u8],
+    run: &mut dyn Reporter,
+) -> Result<bool, JobError> {
     let Some(place) = bytes.get_mut(at as usize..(at + SECTOR) as usize) else { return Ok(false) };
     for attempt in 0..SETTLE_ATTEMPTS {
         run.checkpoint()?;

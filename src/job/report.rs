@@ -10,10 +10,13 @@ use super::plan::Plan;
 use super::protect::Protection;
 use super::refusal::Refusal;
 use super::spec::SectorState;
-use crate::device::{DeviceError, Watch};
+use crate::device::{Cancelled, DeviceError, Watch};
 use crate::link::LinkError;
 use crate::problem::{Class, Explain, Problem};
 use crate::units::Span;
+
+/// Code of the failure after which nothing on the chip may be believed: sectors outside the plan changed.
+pub(super) const KEPT_CHANGED: &str = "E511";
 
 /// The phases of a job, in the order a write passes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -142,6 +145,12 @@ pub enum JobError {
         /// The first one.
         at: u32,
     },
+    /// A sector that never reads the same twice.
+    #[error("sector 0x{at:06X} never reads the same twice")]
+    Unsettled {
+        /// Its offset.
+        at: u32,
+    },
     /// A range outside the chip.
     #[error("{span} is not inside the chip, which ends at 0x{size:06X}")]
     OutsideChip {
@@ -158,8 +167,8 @@ impl From<LinkError> for JobError {
     }
 }
 
-impl From<crate::device::Cancelled> for JobError {
-    fn from(cancelled: crate::device::Cancelled) -> Self {
+impl From<Cancelled> for JobError {
+    fn from(cancelled: Cancelled) -> Self {
         Self::Device(cancelled.into())
     }
 }
@@ -206,7 +215,7 @@ impl Explain for JobError {
             }
             Self::KeptChanged { .. } => Problem::new(
                 Class::Verification,
-                "E511",
+                KEPT_CHANGED,
                 what,
                 "the chip took a command for another address: a disturbed line or an address wrap",
                 "lower the speed, check the wires, then write the backup's sectors back",
@@ -217,6 +226,13 @@ impl Explain for JobError {
                 what,
                 "the flash holds something else there",
                 "check that the file and the address are the right ones",
+            ),
+            Self::Unsettled { .. } => Problem::new(
+                Class::Verification,
+                "E514",
+                what,
+                "a disturbed line, a clock too fast for the wires, or a sector torn by a power cut",
+                "lower the speed, check ground and supply, then try again; nothing was changed",
             ),
             Self::OutsideChip { .. } => Problem::new(
                 Class::Usage,

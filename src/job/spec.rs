@@ -86,6 +86,14 @@ impl JobSpec {
     pub fn changes_chip(&self) -> bool {
         matches!(self, Self::Write { .. } | Self::SetProtection(_))
     }
+
+    /// What stands behind a write, in words.
+    pub fn backup(&self) -> Option<String> {
+        match self {
+            Self::Write { spec, .. } => Some(spec.backup.words()),
+            _ => None,
+        }
+    }
 }
 
 /// Where to connect to, and how fast.
@@ -229,6 +237,17 @@ pub enum BackupProof {
     Proven(Arc<ProvenBackup>),
     /// The typed phrase; recorded in the report.
     Bypassed(String),
+}
+
+impl BackupProof {
+    /// The backup's path, or the phrase typed instead: what a report records.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Proven(backup) => backup.path.display().to_string(),
+            Self::Bypassed(phrase) => format!("none; typed instead: {phrase}"),
+            Self::None => "none".to_owned(),
+        }
+    }
 }
 
 /// The phrase that has to be typed to write without a proven backup.

@@ -12,7 +12,7 @@ use super::plan::{self, Action, Group, Plan, Situation, hex};
 use super::protect::{self, Protection, Range};
 use super::report::{JobError, Phase, Reporter};
 use super::spec::{BackupProof, ProtectGoal, SectorCounts, SectorState, WriteReport, WriteSpec};
-use super::survey::survey;
+use super::survey::{confirmed, survey};
 use super::verify::first_difference;
 use crate::device::{DeviceError, EraseUnit, Level, SectorData, WriteFlash};
 use crate::link::LinkInfo;
@@ -107,7 +107,9 @@ pub fn write(
     }
     carried_out?;
     let protection = protection?;
-
+    // The chip holds other firmware now.
+    let identity = Identity::from_flash(device.facts(), device.abilities(), link, &plan.wanted);
+    run.identity(Arc::new(identity.clone()));
     let guarded = guarded(&plan, spec, &identity);
     Ok(WriteReport {
         guarded,
@@ -123,11 +125,7 @@ pub fn write(
         speed: device.facts().speed,
         protection,
         took: run.now().saturating_sub(began),
-        backup: match &spec.backup {
-            BackupProof::Proven(backup) => backup.path.display().to_string(),
-            BackupProof::Bypassed(phrase) => format!("none; typed instead: {phrase}"),
-            BackupProof::None => "none".to_owned(),
-        },
+        backup: spec.backup.words(),
         not_checked: vec!["whether the firmware boots".to_owned()],
         plan,
     })
@@ -322,6 +320,7 @@ fn verify_group(
     let sectors = group.sectors();
     // Kept sectors in between are the final comparison's matter: nothing here may touch them.
     wrong.retain(|at| sectors.iter().any(|span| span.contains(*at)));
+    let wrong = confirmed(device, wrong, &plan.wanted, run)?;
     for at in sectors.into_iter().flat_map(|span| span.pieces(SECTOR)).map(|sector| sector.start) {
         let state = if wrong.contains(&at) { SectorState::Unknown } else { SectorState::Verified };
         run.sectors(Span::new(at, SECTOR), state);

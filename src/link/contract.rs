@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::lock::Holder;
 use crate::problem::{Class, Explain, Problem};
 
 /// A serial port, 8N1, as far as the boot loaders need one (uart-protocol.md §2).
@@ -193,6 +194,22 @@ pub enum LinkError {
         /// The node.
         name: String,
     },
+    /// Another process of this program has it open.
+    #[error("{name} is in use by {}", .holder.as_ref().map_or_else(|| "another process of this program".to_owned(), ToString::to_string))]
+    Held {
+        /// The link.
+        name: String,
+        /// Who has it; `None` when that could not be read.
+        holder: Option<Holder>,
+    },
+    /// The folder of locks cannot be used.
+    #[error("no lock can be kept in {folder}: {why}")]
+    NoLock {
+        /// The folder.
+        folder: String,
+        /// The system's words.
+        why: String,
+    },
     /// It was open and is no longer there.
     #[error("{name} went away: {why}")]
     Gone {
@@ -268,6 +285,25 @@ impl Explain for LinkError {
                 what,
                 "another program holds the port (a serial console, ModemManager or a second bkbench)",
                 "close it, then connect again",
+            ),
+            Self::Held { holder, .. } => Problem::new(
+                Class::Host,
+                "E212",
+                what,
+                "one bus does one job at a time",
+                match holder {
+                    Some(Holder { pid, .. }) => format!(
+                        "`bkbench attach --pid {pid}` shows it live; wait for its end, or `kill {pid}`: it stops at the next point that is safe for the chip"
+                    ),
+                    None => "`bkbench attach` shows it live; wait for its end".to_owned(),
+                },
+            ),
+            Self::NoLock { .. } => Problem::new(
+                Class::Host,
+                "E213",
+                what,
+                "without a lock two processes could work on one chip at the same time",
+                "let XDG_RUNTIME_DIR name a folder of your own that can be written",
             ),
             Self::Gone { .. } => Problem::new(
                 Class::NoDevice,

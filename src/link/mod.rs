@@ -5,6 +5,7 @@ mod clock;
 pub mod contract;
 pub mod gpio;
 mod host;
+pub mod lock;
 #[cfg(target_os = "linux")]
 mod rpi;
 mod serial;
@@ -12,6 +13,7 @@ pub mod sim;
 pub mod spec;
 
 pub use contract::{Clock, Endpoint, Link, LinkError, LinkInfo, ResetLine, SerialLink, SpiLink, Wire, WireKind};
+pub use lock::Lock;
 pub use spec::LinkSpec;
 
 /// A transport: what stands before the colon of a link, and how to open and list such links.

@@ -9,7 +9,7 @@ use super::event::{Event, JobId, LinkState, What};
 use super::runner::{Runner, Timeline};
 use crate::device::{DeviceError, WriteFlash};
 use crate::job::{JobError, JobSpec, Outcome};
-use crate::link::{Link, LinkError, LinkInfo, LinkSpec};
+use crate::link::{Link, LinkError, LinkInfo, LinkSpec, Lock};
 use crate::problem::{Class, Explain, Problem};
 
 /// How often a link that would fall asleep is kept awake; uart-protocol.md §3.1 asks for at most 100 ms.
@@ -49,6 +49,8 @@ pub struct Actor {
 pub(super) struct Connection {
     pub device: Box<dyn WriteFlash>,
     pub info: LinkInfo,
+    /// Last, so that the bus is free only after the device has let the chip go.
+    pub lock: Option<Lock>,
 }
 
 impl Actor {
@@ -112,16 +114,24 @@ impl Actor {
 
     fn start(&mut self, id: JobId, spec: &JobSpec) -> Flow {
         let (title, changes_chip) = (spec.title(), spec.changes_chip());
-        self.timeline.emit(What::Started { id, title, changes_chip });
+        self.tell_lock(Some(title));
+        self.timeline.emit(What::Started { id, title, changes_chip, backup: spec.backup() });
         let mut runner = Runner::new(id, title, &self.inbox, &mut self.timeline);
         let (connection, opener) = (&mut self.connection, &mut self.opener);
         let ended = catch_unwind(AssertUnwindSafe(|| dispatch::run(spec, connection, opener, &mut runner)));
         let (stopping, left) = (runner.stopping(), runner.left());
+        self.tell_lock(None);
         match ended {
             Ok(result) => self.finish(id, spec, result, left),
             Err(panic) => self.crash(title, panic.as_ref()),
         }
         if stopping { Flow::Stop } else { Flow::Continue }
+    }
+
+    fn tell_lock(&self, job: Option<&str>) {
+        if let Some(lock) = self.connection.as_ref().and_then(|connection| connection.lock.as_ref()) {
+            lock.set_job(job);
+        }
     }
 
     fn finish(

@@ -8,6 +8,7 @@ use super::event::{LinkState, What};
 use super::runner::Runner;
 use crate::device::{AttachOptions, attach};
 use crate::job::{self, ConnectSpec, JobError, JobSpec, Outcome, Phase, Reporter, identify, protect};
+use crate::link::Lock;
 
 /// Runs one job to its end.
 pub(super) fn run(
@@ -24,7 +25,7 @@ pub(super) fn run(
         }
         _ => {}
     }
-    let Some(Connection { device, info }) = connection.as_mut() else {
+    let Some(Connection { device, info, .. }) = connection.as_mut() else {
         return Err(JobError::NotConnected { job: spec.title() });
     };
     let device = device.as_mut();
@@ -64,6 +65,7 @@ fn connect(
     close(connection, runner);
     runner.emit(What::Link(LinkState::Opening(wanted.link.name())));
     runner.phase(Phase::Opening, 0);
+    let lock = Lock::take(&wanted.link, "connect")?;
     let link = opener(&wanted.link)?;
     let info = link.info.clone();
     runner.attach_clock(Rc::clone(&link.clock));
@@ -73,7 +75,7 @@ fn connect(
     let identity = identify::identify(device.as_mut(), &info, runner)?;
     let protection = protect::read(device.as_mut())?;
     runner.protection(Arc::new(protection));
-    *connection = Some(Connection { device, info });
+    *connection = Some(Connection { device, info, lock });
     Ok(Outcome::Connected(Arc::new(identity)))
 }
 

@@ -41,6 +41,8 @@ pub enum What {
         title: &'static str,
         /// Whether it can change the chip.
         changes_chip: bool,
+        /// What stands behind a write: the backup's path, or the typed phrase.
+        backup: Option<String>,
     },
     /// The plan a write is about to carry out.
     Planned {

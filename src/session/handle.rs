@@ -6,6 +6,18 @@ use std::thread::JoinHandle;
 use super::actor::{Actor, Command};
 use super::event::{Event, JobId};
 use crate::job::JobSpec;
+use crate::problem::{Class, Problem};
+
+/// The problem of a client whose session ended by itself.
+pub fn ended() -> Problem {
+    Problem::new(
+        Class::Internal,
+        "E603",
+        "the session ended by itself",
+        "a fault of the program",
+        "start the program again; please report this with the log",
+    )
+}
 
 /// A running session. Dropping it asks the actor to stop at the next point that is safe for the chip, and waits.
 pub struct Session {

@@ -54,6 +54,8 @@ pub struct JobView {
     pub title: &'static str,
     /// Whether it can change the chip.
     pub changes_chip: bool,
+    /// What stands behind a write: the backup's path, or the typed phrase.
+    pub backup: Option<String>,
     /// The plan it carries out.
     pub plan: Option<Arc<Plan>>,
     /// The present phase.
@@ -150,11 +152,12 @@ impl SessionView {
                 self.protection_before.get_or_insert_with(|| Arc::clone(protection));
                 self.protection = Some(Arc::clone(protection));
             }
-            What::Started { id, title, changes_chip } => {
+            What::Started { id, title, changes_chip, backup } => {
                 self.job = Some(JobView {
                     id: *id,
                     title,
                     changes_chip: *changes_chip,
+                    backup: backup.clone(),
                     plan: None,
                     phase: None,
                     finished: Vec::new(),
@@ -267,6 +270,18 @@ impl SessionView {
 }
 
 impl JobView {
+    /// The sectors as runs of the same state.
+    pub fn sector_runs(&self) -> Vec<(Span, SectorState)> {
+        let mut runs: Vec<(Span, SectorState)> = Vec::new();
+        for (index, &state) in self.sectors.iter().enumerate() {
+            match runs.last_mut() {
+                Some((span, last)) if *last == state => span.len += SECTOR,
+                _ => runs.push((Span::new(index as u32 * SECTOR, SECTOR), state)),
+            }
+        }
+        runs
+    }
+
     fn end_phase(&mut self) {
         if let Some(phase) = self.phase.take() {
             self.finished.push((phase.phase, self.now.saturating_sub(phase.started)));

@@ -55,6 +55,11 @@ impl Folders {
     pub fn backups(&self, setting: &str) -> PathBuf {
         if setting.is_empty() { self.data.join("backups") } else { PathBuf::from(setting) }
     }
+
+    /// The folder of reports about jobs that changed a chip.
+    pub fn reports(&self) -> PathBuf {
+        self.data.join("reports")
+    }
 }
 
 #[cfg(test)]

@@ -268,3 +268,57 @@ fn settings_tell_where_each_value_comes_from() {
     let output = bkbench(at, &["config", "show", "--json"]);
     assert_eq!(code(&output), 2);
 }
+
+#[test]
+fn a_template_is_recovered_from_a_dump_and_checked() {
+    let Some(dump) = sample("dumps/lspa9-clone-first-n.bin") else { return };
+    let dump = dump.display().to_string();
+    let folder = folder();
+    let at = folder.path();
+    let made = succeed(&bkbench(at, &["template", &dump, "--mapping", "gui", "-o", "plug.json", "--json"]));
+    assert_eq!(made["template"]["pins"]["26"], "Rel;1");
+    let written: Value = serde_json::from_slice(&fs::read(at.join("plug.json")).expect("written")).expect("JSON");
+    assert_eq!(written, made["template"]);
+    let checked = succeed(&bkbench(at, &["template", "plug.json", "--json"]));
+    assert_eq!((&checked["usable"], &checked["lints"]), (&Value::Bool(true), &serde_json::json!([])));
+    let again = bkbench(at, &["template", &dump, "-o", "plug.json", "--json"]);
+    assert_ne!(code(&again), 0, "an existing file is never replaced");
+
+    let broken = fs::read_to_string(at.join("plug.json")).expect("text").replacen("BL0937CF1;0\",", "BL0937CF1;0\"", 1);
+    fs::write(at.join("broken.json"), broken.replace("BL0937SEL;0", "BL0937SEL_n;0")).expect("written");
+    let checked = succeed(&bkbench(at, &["template", &dump, "--check", "broken.json", "--json"]));
+    let lints = checked["lints"].to_string();
+    assert!(lints.contains("comma is missing") && lints.contains("BL0937SEL_n"), "{lints}");
+    assert_eq!(checked["usable"], false);
+}
+
+#[test]
+fn a_file_without_a_pin_map_says_what_was_searched() {
+    let folder = folder();
+    fs::write(folder.path().join("zero.bin"), [0; 8192]).expect("written");
+    let output = bkbench(folder.path(), &["template", "zero.bin", "--json"]);
+    assert_eq!(code(&output), 2);
+    assert_eq!(document(&output)["error"]["code"], "E730");
+}
+
+#[test]
+fn a_redacted_dump_differs_only_outside_the_code_and_shows_the_same_pins() {
+    let Some(dump) = sample("dumps/feconn-mr16-rgbcct-n.bin") else { return };
+    let dump = dump.display().to_string();
+    let folder = folder();
+    let at = folder.path();
+    let report = succeed(&bkbench(at, &["redact", &dump, "-o", "share.bin", "--json"]));
+    assert_eq!(report["proof"]["left"], serde_json::json!([]));
+    let difference = succeed(&bkbench(at, &["diff", &dump, "share.bin", "--json"]));
+    let names: Vec<&str> =
+        difference["regions"].as_array().expect("regions").iter().filter_map(|home| home["name"].as_str()).collect();
+    assert!(!names.is_empty() && !names.contains(&"application") && !names.contains(&"boot loader"), "{names:?}");
+    let [before, after] = [dump.as_str(), "share.bin"].map(|file| succeed(&bkbench(at, &["inspect", file, "--json"])));
+    assert_eq!(before["template_recommended"], after["template_recommended"]);
+    assert_eq!(
+        (&before["wifi_credentials_present"], &after["wifi_credentials_present"]),
+        (&true.into(), &false.into())
+    );
+    let strings = succeed(&bkbench(at, &["strings", "share.bin", "--min", "12", "--json"]));
+    assert!(strings["strings"].to_string().contains("module:CBLC9"));
+}

@@ -18,8 +18,21 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("job", &["units", "problem", "codec", "image", "chip", "link", "device"]),
     ("session", &["units", "problem", "codec", "image", "chip", "link", "device", "job"]),
     ("archive", &["units", "problem", "codec", "image", "store", "device", "job"]),
-    ("cli", &["archive", "units", "problem", "codec", "image", "chip", "link", "store", "device", "job", "session"]),
-    ("tui", &["archive", "units", "problem", "codec", "image", "chip", "link", "store", "device", "job", "session"]),
+    ("outlive", &["units", "problem", "link", "store", "device", "job", "session"]),
+    (
+        "cli",
+        &[
+            "outlive", "archive", "units", "problem", "codec", "image", "chip", "link", "store", "device", "job",
+            "session",
+        ],
+    ),
+    (
+        "tui",
+        &[
+            "outlive", "archive", "units", "problem", "codec", "image", "chip", "link", "store", "device", "job",
+            "session",
+        ],
+    ),
     ("lib", &[]),
     ("main", &["cli", "tui", "problem"]),
 ];
@@ -102,4 +115,31 @@ fn read_jobs_cannot_name_a_write() {
         let text = fs::read_to_string(root().join("src/job").join(job)).expect("a job");
         assert!(!text.contains("WriteFlash"), "{job} holds a device that can write");
     }
+}
+
+#[test]
+fn every_error_code_has_one_meaning_and_one_place() {
+    use std::collections::BTreeMap;
+    let src = root().join("src");
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for file in files.iter().filter(|file| !file.ends_with("tests.rs")) {
+        let text = fs::read_to_string(file).expect("a source");
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for word in code.split('"').filter(|word| is_code(word)) {
+            let place = file.strip_prefix(&src).expect("inside src").display().to_string();
+            let known = places.entry(word.to_owned()).or_default();
+            if !known.contains(&place) {
+                known.push(place);
+            }
+        }
+    }
+    assert!(places.len() > 60, "only {} codes found", places.len());
+    let twice: Vec<_> = places.iter().filter(|(_, places)| places.len() > 1).collect();
+    assert!(twice.is_empty(), "codes used in two places: {twice:?}");
+}
+
+fn is_code(word: &str) -> bool {
+    word.len() == 4 && word.starts_with('E') && word[1..].chars().all(|c| c.is_ascii_digit())
 }

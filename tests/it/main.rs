@@ -5,10 +5,13 @@
 mod cli;
 mod cut;
 mod layers;
+#[cfg(unix)]
+mod outlive;
 mod patience;
 mod refusals;
 mod restore;
 mod rules;
+mod screens;
 #[cfg(unix)]
 mod serial;
 mod session;

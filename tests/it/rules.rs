@@ -1,6 +1,6 @@
 //! The safety rules, seen from the flash: what its operation log shows while the program works.
 
-use bkbench::job::JobSpec;
+use bkbench::job::{JobSpec, ProtectGoal};
 use bkbench::link::WireKind;
 use bkbench::link::sim::{Effect, Module, Setup};
 
@@ -59,7 +59,7 @@ fn an_open_chip_gets_no_status_write() {
     let module = Module::new(Setup::new("wb2s").expect("a module").locked(false)).expect("a module");
     let mut bench = Bench::over(&module);
     let before = module.counters().status_writes;
-    bench.run(JobSpec::SetProtection(bkbench::job::ProtectGoal::Off)).expect("nothing to do");
+    bench.run(JobSpec::SetProtection(ProtectGoal::Off)).expect("nothing to do");
     let backup = bench.back_up();
     bench.write(image(b"data", Some(0x14_0000), &backup)).expect("written");
     assert_eq!(module.counters().status_writes, before);

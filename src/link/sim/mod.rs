@@ -42,6 +42,7 @@ mod module;
 mod modules;
 mod nor;
 mod part;
+mod serial;
 mod setup;
 mod spi;
 mod sums;

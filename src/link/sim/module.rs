@@ -14,9 +14,10 @@ use super::factory;
 use super::faults::Faults;
 use super::flash::{Counters, Flash, Operation};
 use super::part::Part;
+use super::serial::SimSerial;
 use super::setup::Setup;
 use super::spi::{Pins, SimSpi};
-use super::uart::{SimSerial, Uart};
+use super::uart::Uart;
 use super::wires::Wires;
 
 /// A simulated module. Clones are handles on the same module; links opened from it share its clock.
@@ -29,7 +30,8 @@ pub struct Module {
 
 impl Module {
     /// Powers a module up and keeps the log of its flash operations. It has been running its firmware for a while when
-    /// the host comes.
+    /// the host comes. A chip file keeps the status registers it was left with: the firmware protects the flash again
+    /// only when it starts while somebody is connected.
     ///
     /// # Errors
     /// [`LinkError::File`] when the chip file cannot be used; [`LinkError::BadLink`] when it holds another part than
@@ -60,7 +62,7 @@ impl Module {
             clock,
             silicon: setup.board.silicon,
             flash,
-            knobs: setup.knobs.clone(),
+            knobs: setup.knobs_for_pace(),
             phase: Phase::Reset,
             uart: Uart::new(setup.board.silicon, setup.seed),
             wires: setup.wires.clone(),
@@ -98,14 +100,22 @@ impl Module {
         }
     }
 
+    /// The board, with everything done that is due by now.
+    fn present(&self) -> std::cell::RefMut<'_, Board> {
+        let mut board = self.board.borrow_mut();
+        let now = board.clock.now();
+        board.run(now);
+        board
+    }
+
     /// The whole flash content.
     pub fn flash(&self) -> Vec<u8> {
-        self.board.borrow().flash.cells.clone()
+        self.present().flash.cells.clone()
     }
 
     /// A few bytes of the flash; addresses wrap at the size of the part.
     pub fn bytes(&self, address: u32, len: u32) -> Vec<u8> {
-        self.board.borrow().flash.read(address, len)
+        self.present().flash.read(address, len)
     }
 
     /// Changes the flash behind everybody's back, as a test of comparisons needs it.
@@ -119,18 +129,18 @@ impl Module {
 
     /// The status registers in force, register 1 first, without WIP and WEL.
     pub fn status(&self) -> [u8; 3] {
-        let live = self.board.borrow().flash.live;
+        let live = self.present().flash.live;
         [live[0] & !3, live[1], live[2]]
     }
 
     /// The status registers as they survive without power.
     pub fn stored_status(&self) -> [u8; 3] {
-        self.board.borrow().flash.stored
+        self.present().flash.stored
     }
 
     /// The protected bytes.
     pub fn protected(&self) -> std::ops::Range<u32> {
-        self.board.borrow().flash.protected()
+        self.present().flash.protected()
     }
 
     /// The flash part.
@@ -140,7 +150,7 @@ impl Module {
 
     /// Every flash operation since the start, or since [`Module::clear_operations`].
     pub fn operations(&self) -> Vec<Operation> {
-        self.board.borrow().flash.log().to_vec()
+        self.present().flash.log().to_vec()
     }
 
     /// Forgets the operations so far.
@@ -150,12 +160,12 @@ impl Module {
 
     /// How often the flash was changed.
     pub fn counters(&self) -> Counters {
-        self.board.borrow().flash.counters.clone()
+        self.present().flash.counters.clone()
     }
 
     /// How much went over the wires.
     pub fn traffic(&self) -> Traffic {
-        self.board.borrow().traffic.clone()
+        self.present().traffic.clone()
     }
 
     /// The time on the module's clock.
@@ -204,9 +214,7 @@ impl Module {
 
     /// Whether the firmware runs.
     pub fn is_running(&self) -> bool {
-        let mut board = self.board.borrow_mut();
-        let now = board.clock.now();
-        board.run(now);
+        let board = self.present();
         matches!(board.phase, Phase::Running { .. })
     }
 }
@@ -216,8 +224,7 @@ fn insert_flash(setup: &Setup) -> Result<(Flash, String), LinkError> {
     let bad = |why: String| LinkError::BadLink { link: setup.name.clone(), why };
     let part = setup.usual_part().ok_or_else(|| bad("the part table holds no part for this module".to_owned()))?;
     let Some(path) = &setup.chip_file else {
-        let (cells, content) = first_content(setup);
-        check_size(setup, &cells, part)?;
+        let (cells, content) = first_content(setup, part)?;
         return Ok((Flash::new(part, cells, first_status(setup, part), setup.seed), content));
     };
     let found = Backing::load(path)?;
@@ -236,8 +243,7 @@ fn insert_flash(setup: &Setup) -> Result<(Flash, String), LinkError> {
             Flash::new(kept, cells, status, setup.seed)
         }
         None => {
-            let (cells, _) = first_content(setup);
-            check_size(setup, &cells, part)?;
+            let (cells, _) = first_content(setup, part)?;
             let flash = Flash::new(part, cells, first_status(setup, part), setup.seed);
             Backing::create(path, &flash.cells, &flash.state())?;
             flash
@@ -247,20 +253,19 @@ fn insert_flash(setup: &Setup) -> Result<(Flash, String), LinkError> {
     Ok((flash, content))
 }
 
-fn first_content(setup: &Setup) -> (Vec<u8>, String) {
-    match (&setup.image, &setup.image_name) {
-        (Some(image), name) => (image.clone(), name.clone().unwrap_or_else(|| "given image".to_owned())),
-        (None, _) => (factory::image(setup.board, setup.seed), "factory-like image".to_owned()),
+/// The image asked for, which must fit the part, or as much of a factory-like one as the part holds.
+fn first_content(setup: &Setup, part: &Part) -> Result<(Vec<u8>, String), LinkError> {
+    let Some(image) = &setup.image else {
+        let mut image = factory::image(setup.board, setup.seed);
+        image.truncate(part.size as usize);
+        return Ok((image, "factory-like image".to_owned()));
+    };
+    let name = setup.image_name.clone().unwrap_or_else(|| "given image".to_owned());
+    if image.len() > part.size as usize {
+        let why = format!("is {} bytes long, more than the {} bytes of a {}", image.len(), part.size, part.name);
+        return Err(LinkError::File { name, why });
     }
-}
-
-fn check_size(setup: &Setup, cells: &[u8], part: &Part) -> Result<(), LinkError> {
-    if cells.len() <= part.size as usize {
-        return Ok(());
-    }
-    let name = setup.image_name.clone().unwrap_or_else(|| setup.name.clone());
-    let why = format!("is {} bytes long, more than the {} bytes of a {}", cells.len(), part.size, part.name);
-    Err(LinkError::File { name, why })
+    Ok((image.clone(), name))
 }
 
 fn first_status(setup: &Setup, part: &Part) -> [u8; 3] {

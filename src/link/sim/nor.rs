@@ -88,6 +88,22 @@ impl Flash {
         }
     }
 
+    /// Whether the rest of this frame is read from the array. Then [`Flash::stream`] gives in one go what a byte at a
+    /// time would give.
+    pub(super) fn is_streaming(&self) -> bool {
+        matches!(self.frame.talk, Talk::Answer { source: Source::Cells, .. })
+    }
+
+    /// The next bytes of a read from the array; addresses wrap at the size.
+    pub(super) fn stream(&mut self, into: &mut [u8]) {
+        if let Talk::Answer { source: Source::Cells, place } = &mut self.frame.talk {
+            for byte in into {
+                *byte = self.cells[*place as usize];
+                *place = if *place + 1 == self.part.size { 0 } else { *place + 1 };
+            }
+        }
+    }
+
     /// Chip select rises. `whole` says whether the clocks made whole bytes; anything else drops a write-type command.
     pub(super) fn deselect(&mut self, whole: bool, now: Duration) {
         let talk = std::mem::take(&mut self.frame.talk);

@@ -263,6 +263,16 @@ impl Setup {
         self
     }
 
+    /// The knobs; in real time the ROM is more patient, because a host program can be kept from running for longer than
+    /// a chip waits.
+    pub(super) fn knobs_for_pace(&self) -> Knobs {
+        let mut knobs = self.knobs.clone();
+        if self.pace == Pace::Line {
+            knobs.frame_timeout = knobs.frame_timeout.max(Duration::from_millis(15));
+        }
+        knobs
+    }
+
     /// The part in use unless another was asked for: EN25QH16B on a CB3S, TH25Q16HB elsewhere (spi-flash.md §6, field
     /// logs of CB3S and CB2S).
     pub(super) fn usual_part(&self) -> Option<&'static Part> {

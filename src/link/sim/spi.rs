@@ -122,11 +122,16 @@ impl Board {
         let floating = self.knobs.floating;
         self.chip_select(start);
         let mut end = start;
-        for (place, byte) in frame.iter_mut().enumerate() {
+        for place in 0..frame.len() {
+            if self.pins.reaches_flash && self.flash.is_streaming() {
+                self.flash.stream(&mut frame[place..]);
+                end = start + Duration::from_nanos(byte_ns * frame.len() as u64);
+                break;
+            }
             let begin = end;
             end = start + Duration::from_nanos(byte_ns * (place as u64 + 1));
-            let sent = *byte;
-            *byte = match self.chip_output(begin) {
+            let sent = frame[place];
+            frame[place] = match self.chip_output(begin) {
                 Drive::Floating => floating,
                 Drive::Echo => sent,
                 Drive::Byte(back) => back,

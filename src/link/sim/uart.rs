@@ -1,11 +1,9 @@
-//! The UART end of a module: two lines at their rates, and the chip's part in time order.
+//! The UART lines of a module at their rates, and what the chip does with them, in the order of time.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::rc::Rc;
 use std::time::Duration;
 
-use crate::link::contract::{Clock, LinkError, SerialLink};
+use crate::link::contract::Clock;
 
 use super::board::{Board, Phase};
 use super::loader::{Action, Loader, Then};
@@ -15,10 +13,6 @@ use super::modules::Silicon;
 const RESET_RATE: u32 = 115_044;
 /// Bytes the loader of the T keeps while it is busy.
 const RING: usize = 512;
-/// Bytes the host's driver takes before a write has to wait.
-const PORT_BUFFER: u32 = 4096;
-/// How long an adapter gathers bytes before it hands them over (one USB frame).
-const GATHER: Duration = Duration::from_millis(1);
 /// How far two rates may differ, in percent (uart-protocol.md §18.2).
 const TOLERANCE: u64 = 3;
 /// How often the firmware says something.
@@ -44,16 +38,16 @@ struct Flying {
 #[derive(Debug)]
 pub(super) struct Uart {
     /// A host has opened the port; without one nothing is kept of what the firmware says.
-    opened: bool,
-    host_rate: u32,
-    host_line_free: Duration,
+    pub(super) opened: bool,
+    pub(super) host_rate: u32,
+    pub(super) host_line_free: Duration,
     chip_rate: u32,
     chip_line_free: Duration,
     to_chip: VecDeque<Flying>,
     to_host: VecDeque<Flying>,
     echoed: VecDeque<Flying>,
     /// What the host's driver holds.
-    received: VecDeque<u8>,
+    pub(super) received: VecDeque<u8>,
     ring: VecDeque<u8>,
     loader: Loader,
     /// While the download program computes or answers.
@@ -110,7 +104,7 @@ impl Uart {
 }
 
 /// The time that 10 bits take.
-fn byte_time(rate: u32) -> Duration {
+pub(super) fn byte_time(rate: u32) -> Duration {
     Duration::from_nanos(10_000_000_000 / u64::from(rate.max(1)))
 }
 
@@ -388,7 +382,7 @@ impl Board {
     }
 
     /// The host sends.
-    fn host_sends(&mut self, bytes: &[u8]) {
+    pub(super) fn host_sends(&mut self, bytes: &[u8]) {
         let rate = self.uart.host_rate;
         let mut at = self.uart.host_line_free.max(self.clock.now());
         let heard = self.wires.host_heard();
@@ -408,109 +402,15 @@ impl Board {
     }
 
     /// When the last of the next `count` bytes on the way arrives that arrive by `until`.
-    fn last_within(&self, until: Duration, count: usize) -> Option<Duration> {
+    pub(super) fn last_within(&self, until: Duration, count: usize) -> Option<Duration> {
         let line = if self.uart.to_host.is_empty() { &self.uart.echoed } else { &self.uart.to_host };
         line.iter().take(count).map(|flying| flying.at).take_while(|at| *at <= until).last()
     }
 
     /// When something may next reach the host: the next byte on the way, or the next event of the chip.
-    fn next_moment(&self) -> Option<Duration> {
+    pub(super) fn next_moment(&self) -> Option<Duration> {
         let uart = &self.uart;
         let bytes = [uart.to_host.front(), uart.echoed.front()].into_iter().flatten().map(|flying| flying.at);
         bytes.chain(self.next_event().map(|(at, _)| at)).min()
-    }
-}
-
-/// The host's serial port.
-pub(super) struct SimSerial {
-    board: Rc<RefCell<Board>>,
-}
-
-impl SimSerial {
-    pub(super) fn new(board: Rc<RefCell<Board>>) -> Self {
-        board.borrow_mut().uart.opened = true;
-        Self { board }
-    }
-
-    /// Runs the board up to the present and lends it.
-    fn with_board<T>(&self, work: impl FnOnce(&mut Board) -> T) -> Result<T, LinkError> {
-        let mut board = self.board.borrow_mut();
-        let now = board.clock.now();
-        board.run(now);
-        board.check()?;
-        Ok(work(&mut board))
-    }
-
-    fn advance_to(&self, then: Duration) -> Result<(), LinkError> {
-        let clock = self.board.borrow().clock.clone();
-        clock.advance_to(then);
-        self.with_board(|_| ())
-    }
-}
-
-impl SerialLink for SimSerial {
-    fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
-        let accepted = self.with_board(|board| {
-            board.host_sends(bytes);
-            let buffered = byte_time(board.uart.host_rate) * PORT_BUFFER;
-            board.uart.host_line_free.saturating_sub(buffered)
-        })?;
-        self.advance_to(accepted)
-    }
-
-    fn receive(&mut self, into: &mut [u8], wait: Duration) -> Result<usize, LinkError> {
-        if into.is_empty() {
-            return Ok(0);
-        }
-        let mut deadline = self.with_board(|board| board.clock.now().saturating_add(wait))?;
-        let mut gathering = false;
-        loop {
-            let (have, next) = self.with_board(|board| (board.uart.received.len(), board.next_moment()))?;
-            if have > 0 && !gathering {
-                gathering = true;
-                let now = self.board.borrow().clock.now();
-                deadline = deadline.min(now + GATHER);
-            }
-            if have >= into.len() {
-                break;
-            }
-            // Once something is there only bytes already on the line are waited for.
-            let next = if gathering { self.board.borrow().last_within(deadline, into.len() - have) } else { next };
-            match next.filter(|at| *at <= deadline) {
-                Some(at) => self.advance_to(at)?,
-                None if gathering => break,
-                None => {
-                    self.advance_to(deadline)?;
-                    if self.board.borrow().uart.received.is_empty() {
-                        return Ok(0);
-                    }
-                }
-            }
-        }
-        self.with_board(|board| {
-            let len = into.len().min(board.uart.received.len());
-            for (place, byte) in into.iter_mut().zip(board.uart.received.drain(..len)) {
-                *place = byte;
-            }
-            len
-        })
-    }
-
-    fn set_baud(&mut self, baud: u32) -> Result<(), LinkError> {
-        if !(300..=4_000_000).contains(&baud) {
-            let name = self.board.borrow().name.clone();
-            return Err(LinkError::Unsupported { name, what: format!("{baud} baud") });
-        }
-        let drained = self.with_board(|board| board.uart.host_line_free)?;
-        self.advance_to(drained)?;
-        self.with_board(|board| board.uart.host_rate = baud)
-    }
-
-    fn baud(&self) -> u32 {
-        self.board.borrow().uart.host_rate
-    }
-
-    fn discard_input(&mut self) -> Result<(), LinkError> {
-        self.with_board(|board| board.uart.received.clear())
     }
 }

@@ -77,6 +77,31 @@ fn a_reset_leaves_spi_mode() {
 }
 
 #[test]
+fn a_reset_of_the_chip_does_not_stop_the_flash() {
+    let (module, mut host) = host(setup().locked(false));
+    host.enter();
+    host.frame(&[0x06]);
+    host.frame(&[0xC7]);
+    host.enter();
+    assert_eq!(host.status() & 1, 1, "a chip erase goes on for ten seconds");
+    host.wait_idle();
+    assert!(module.flash().iter().all(|byte| *byte == 0xFF));
+}
+
+#[test]
+fn a_boot_of_the_firmware_protects_the_flash_again() {
+    let (module, mut host) = host(Setup::new("wb2s").unwrap());
+    host.enter();
+    host.write(&[0x01, 0x00, 0x00]);
+    assert_eq!(module.status(), [0, 0, 0]);
+    host.pulse(Duration::from_secs(1));
+    assert_eq!(module.status(), [0x04, 0x40, 0]);
+    let (module, mut host) = self::host(setup().status([0, 0, 0]));
+    host.pulse(Duration::from_secs(1));
+    assert_eq!(module.status(), [0, 0, 0], "without firmware nobody does");
+}
+
+#[test]
 fn a_dropped_reset_line_is_released() {
     let module = Module::new(setup()).unwrap();
     let mut link = module.link();

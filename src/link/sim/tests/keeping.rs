@@ -105,6 +105,17 @@ fn what_cannot_be_understood_is_named() {
 }
 
 #[test]
+fn a_part_of_any_size_carries_what_fits() {
+    for (part, size) in [("c84013", 0x8_0000), ("c84016", 0x40_0000)] {
+        let module = Module::new(Setup::new("wb2s").unwrap().part(part).unwrap()).unwrap();
+        assert_eq!(module.flash().len(), size);
+        assert_eq!(module.bytes(4, 4), [0x35, 0xFF, 0x2A, 0x99]);
+    }
+    let large = Setup::new("wb2s").unwrap().part("c84013").unwrap().image(vec![0; 0x8_0001]);
+    assert!(Module::new(large).is_err());
+}
+
+#[test]
 fn the_practice_modules_are_listed() {
     let links: Vec<String> = endpoints().into_iter().map(|endpoint| endpoint.link).collect();
     assert_eq!(links[..2], ["sim:wb2s", "sim:cb3s"]);

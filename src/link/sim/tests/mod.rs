@@ -1,10 +1,12 @@
 //! Whole modules, looked at from the host's side of the link.
 
+mod dialects;
 mod entry;
+mod frames;
 mod keeping;
+mod line;
 mod nor;
 mod transcripts;
-mod uart;
 
 use std::time::Duration;
 

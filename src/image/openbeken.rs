@@ -1,0 +1,263 @@
+//! The configuration OpenBeken keeps in one sector of its own, and the store beside it (formats.md §12).
+
+use std::ops::Range;
+
+use serde::Serialize;
+
+use super::bytes::{Address, cut, text_to_nul, u32_le};
+use super::family::Family;
+use super::kind::Kind;
+use super::template::roles;
+use super::tuya::FlashMap;
+use crate::units::Span;
+
+/// First bytes of a configuration.
+pub const MAGIC: &[u8; 3] = b"CFG";
+/// OpenBeken's EasyFlash store, in flash addresses.
+pub const EASY_FLASH: Span = Span::new(0x1E_5000, 0x8000);
+
+/// Bytes of a configuration from version 4 on.
+const LEN: usize = 3584;
+/// Bytes of a configuration up to version 3.
+const OLD_LEN: usize = 2016;
+const PINS: usize = 32;
+const START_UP: Range<usize> = 0x5E0..0xC00;
+const MAC: Range<usize> = 0x2D8..0x2DE;
+
+/// Texts of a configuration: JSON name, place, whether it is a secret.
+const TEXTS: [(&str, Range<usize>, bool); 16] = [
+    ("wifi_ssid", 0x14..0x54, true),
+    ("wifi_password", 0x54..0x94, true),
+    ("wifi_ssid2", 0xC00..0xC40, true),
+    ("wifi_password2", 0xC40..0xC84, true),
+    ("web_password", 0xC84..0xCA5, true),
+    ("mqtt_host", 0x94..0x194, true),
+    ("mqtt_client_id", 0x194..0x1D4, true),
+    ("mqtt_user", 0x1D4..0x214, true),
+    ("mqtt_password", 0x214..0x294, true),
+    ("mqtt_group", 0x554..0x594, false),
+    ("web_app_root", 0x298..0x2D8, false),
+    ("short_name", 0x2DE..0x2FE, false),
+    ("long_name", 0x2FE..0x33E, false),
+    ("device_group", 0x468..0x478, false),
+    ("ntp_server", 0x478..0x498, false),
+    ("ping_host", 0x5A0..0x5E0, false),
+];
+
+/// A pin with a role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PinRole {
+    /// GPIO number.
+    pub pin: u8,
+    /// Name of the role; its number where the name is not known.
+    pub role: String,
+    /// Number of the role.
+    pub role_number: u8,
+    /// Channel.
+    pub channel: u8,
+    /// Second channel.
+    pub channel2: u8,
+}
+
+/// A configuration that was found.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Config {
+    /// File offset.
+    pub offset: usize,
+    /// Version of its layout.
+    pub version: u32,
+    /// Whether the checksum matches.
+    pub good: bool,
+    bytes: Vec<u8>,
+}
+
+impl Config {
+    /// The configuration at the start of `sector`.
+    pub fn read(sector: &[u8], offset: usize) -> Option<Self> {
+        let version = u32_le(sector, 4)?;
+        let bytes = sector.get(..len_of(version))?.to_vec();
+        let good = bytes.get(3) == Some(&crc8(&bytes[4..]));
+        bytes.starts_with(MAGIC).then_some(Self { offset, version, good, bytes })
+    }
+
+    fn text(&self, place: Range<usize>) -> String {
+        text_to_nul(cut(&self.bytes, place.start, place.end))
+    }
+
+    fn byte(&self, at: usize) -> u8 {
+        self.bytes.get(at).copied().unwrap_or(0)
+    }
+
+    fn word(&self, at: usize) -> u32 {
+        u32_le(&self.bytes, at).unwrap_or(0)
+    }
+
+    /// The pins that have a role.
+    pub fn pins(&self) -> Vec<PinRole> {
+        let pins = (0..PINS).map(|pin| PinRole {
+            pin: pin as u8,
+            role: roles::name_of(self.byte(0x33E + pin)).into_owned(),
+            role_number: self.byte(0x33E + pin),
+            channel: self.byte(0x35E + pin),
+            channel2: self.byte(0x37E + pin),
+        });
+        pins.filter(|pin| pin.role_number != 0).collect()
+    }
+
+    /// The start-up command.
+    pub fn start_up(&self) -> String {
+        // Up to version 3 the text ended with the sector.
+        self.text(START_UP)
+    }
+
+    /// Places and names of its secrets, from the start of the sector; empty ones left out. The start-up command may
+    /// hold passwords too.
+    pub fn secrets(&self) -> Vec<(&'static str, Range<usize>)> {
+        let texts = TEXTS.iter().filter(|(.., secret)| *secret).map(|(name, place, _)| (*name, place.clone()));
+        let all = texts.chain([("mac", MAC), ("start_up_command", START_UP)]);
+        all.filter(|(_, place)| cut(&self.bytes, place.start, place.end).iter().any(|byte| *byte != 0)).collect()
+    }
+
+    /// The configuration as `inspect` shows it; secrets only when `show`.
+    pub fn inside(&self, show: bool) -> serde_json::Value {
+        let mut shown = serde_json::json!({
+            "offset": Address(self.offset as u32),
+            "version": self.version,
+            "crc_ok": self.good,
+            "flags": u64::from(self.word(8)) | u64::from(self.word(0xC)) << 32,
+            "change_counter": self.word(0x10) & 0xFFFF,
+            "ota_counter": self.word(0x10) >> 16,
+            "mqtt_port": self.word(0x294),
+            "pins": self.pins(),
+        });
+        for (name, place, secret) in TEXTS {
+            let text = self.text(place);
+            let hidden = secret && !show && !text.is_empty();
+            shown[name] = serde_json::json!(if hidden { "***".to_owned() } else { text });
+        }
+        let start_up = self.start_up();
+        let hidden = !show && names_a_secret(&start_up);
+        shown["start_up_command"] = serde_json::json!(if hidden { "***".to_owned() } else { start_up });
+        shown
+    }
+}
+
+/// Whether a start-up command sets a password.
+fn names_a_secret(command: &str) -> bool {
+    let command = command.to_lowercase();
+    ["password", "passwd", "ssid", "token", "psk"].iter().any(|word| command.contains(word))
+}
+
+const fn len_of(version: u32) -> usize {
+    if version <= 3 { OLD_LEN } else { LEN }
+}
+
+/// The configuration of a file: at the places of T and N, or at the start of a file that holds nothing else.
+pub fn find(bytes: &[u8], kind: Kind, map: FlashMap) -> Option<Config> {
+    let at = |offset: usize| Config::read(bytes.get(offset..)?, offset);
+    if kind == Kind::ObkConfig {
+        return at(0);
+    }
+    let places = [Family::Bk7231T, Family::Bk7231N].into_iter().filter_map(Family::config_sector);
+    let found: Vec<Config> = places.filter_map(|sector| at(map.offset(sector.start)?)).collect();
+    found.into_iter().max_by_key(|config| config.good)
+}
+
+/// Blanks places of a configuration that starts at `sector[0]`, and puts the right checksum in. A configuration with
+/// a wrong checksum keeps it.
+pub fn blank(sector: &mut [u8], places: &[Range<usize>]) {
+    let Some(config) = Config::read(sector, 0) else { return };
+    let len = len_of(config.version);
+    for place in places {
+        let end = place.end.min(len);
+        if let Some(bytes) = sector.get_mut(place.start.min(end)..end) {
+            bytes.fill(0);
+        }
+    }
+    if config.good {
+        sector[3] = crc8(&sector[4..len]);
+    }
+}
+
+/// The checksum: polynomial 0x8C, lowest bit first, in a signed byte whose right shift keeps the sign.
+pub fn crc8(bytes: &[u8]) -> u8 {
+    let mut crc = 0_i8;
+    for byte in bytes {
+        let mut left = byte.cast_signed();
+        for _ in 0..8 {
+            let differ = (crc ^ left) & 1 != 0;
+            crc >>= 1;
+            if differ {
+                crc ^= 0x8C_u8.cast_signed();
+            }
+            left >>= 1;
+        }
+    }
+    crc.cast_unsigned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sector(version: u32) -> Vec<u8> {
+        let mut bytes = vec![0; 0x1000];
+        bytes[..3].copy_from_slice(MAGIC);
+        bytes[4..8].copy_from_slice(&version.to_le_bytes());
+        bytes[0x14..0x1B].copy_from_slice(b"network");
+        bytes[0x54..0x5C].copy_from_slice(b"password");
+        bytes[0x33E + 26] = 1;
+        bytes[0x35E + 26] = 1;
+        bytes[0x33E + 6] = 200;
+        bytes[0x5E0..0x5F2].copy_from_slice(b"startDriver BL0937");
+        bytes[3] = crc8(&bytes[4..len_of(version)]);
+        bytes
+    }
+
+    #[test]
+    fn the_checksum_is_the_signed_one() {
+        assert_eq!(crc8(b"123456789"), 0x63);
+        assert_eq!(crc8(&[0x80, 0xFF, 0x01, 0x00]), 0x6E);
+        assert_eq!(crc8(&[0; 3580]), 0);
+    }
+
+    #[test]
+    fn a_configuration_is_decoded_with_its_secrets_hidden() {
+        for version in [3, 5] {
+            let config = Config::read(&sector(version), 0x1E_1000).unwrap();
+            assert!(config.good);
+            assert_eq!(config.start_up(), "startDriver BL0937");
+            let pins = config.pins();
+            assert_eq!((pins[0].pin, pins[0].role.as_str()), (6, "200"), "an unknown role stays a number");
+            assert_eq!((pins[1].pin, pins[1].role.as_str(), pins[1].channel), (26, "Rel", 1));
+            let hidden = config.inside(false).to_string();
+            assert!(!hidden.contains("network") && !hidden.contains("\"password\""), "{hidden}");
+            assert!(config.inside(true).to_string().contains("network"));
+        }
+    }
+
+    #[test]
+    fn a_start_up_command_that_sets_a_password_is_hidden() {
+        assert!(names_a_secret("backlog startDriver X; WiFiPassword abc"));
+        assert!(!names_a_secret("startDriver BL0937"));
+    }
+
+    #[test]
+    fn blanking_keeps_the_checksum_right_and_the_pins_in_place() {
+        let mut bytes = sector(5);
+        let places: Vec<_> = Config::read(&bytes, 0).unwrap().secrets().into_iter().map(|(_, place)| place).collect();
+        assert_eq!(places.len(), 3, "name, password and start-up command");
+        blank(&mut bytes, &places);
+        let config = Config::read(&bytes, 0).unwrap();
+        assert!(config.good && config.secrets().is_empty());
+        assert_eq!(config.pins().len(), 2);
+    }
+
+    #[test]
+    fn damage_shows_in_the_checksum_and_a_cut_is_no_configuration() {
+        let mut bytes = sector(5);
+        bytes[0x20] ^= 1;
+        assert!(!Config::read(&bytes, 0).unwrap().good);
+        assert!(Config::read(&bytes[..3583], 0).is_none());
+    }
+}

@@ -1,0 +1,100 @@
+//! What the app hears.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossterm::event::{KeyEvent, MouseEvent};
+
+use super::shared::{BackupState, OpenFile};
+use crate::image::search::Hits;
+use crate::link::Endpoint;
+use crate::problem::Problem;
+use crate::session::Event;
+
+/// One message.
+#[derive(Clone, Debug)]
+pub enum Msg {
+    /// A key.
+    Key(KeyEvent),
+    /// Text from the clipboard.
+    Paste(String),
+    /// The mouse.
+    Mouse(MouseEvent),
+    /// The terminal has another size.
+    Resize(u16, u16),
+    /// The session told something.
+    Session(Box<Event>),
+    /// A worker finished a task.
+    Done(Box<Done>),
+    /// Time went by while a job ran: so long since its last event.
+    Tick(Duration),
+    /// The system wants the program to end.
+    Terminate,
+}
+
+/// What a worker finished.
+#[derive(Clone, Debug)]
+pub enum Done {
+    /// Links were looked for.
+    Links(Vec<Endpoint>),
+    /// A folder was listed.
+    Listed(PathBuf, Result<Vec<FolderEntry>, Problem>),
+    /// A file was looked at: what it is, in words.
+    Peeked(PathBuf, String),
+    /// A file was loaded.
+    Loaded(Target, Result<Arc<OpenFile>, Problem>),
+    /// A search ended.
+    Found(Arc<Search>, Hits),
+    /// The store was asked for a backup of a chip.
+    Backup {
+        /// Of which chip.
+        chip_key: String,
+        /// What it holds.
+        state: BackupState,
+        /// What stood in the way, if anything did.
+        problem: Option<Problem>,
+    },
+    /// A backup was saved.
+    Saved {
+        /// What is known of it now.
+        state: BackupState,
+        /// The backup as a file for the Dump tab.
+        file: Arc<OpenFile>,
+        /// Why it is not proven.
+        problem: Option<Problem>,
+    },
+    /// A task could not be done at all.
+    Failed(Problem),
+}
+
+/// A file or folder in the picker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FolderEntry {
+    /// Its name.
+    pub name: String,
+    /// Whether it is a folder.
+    pub folder: bool,
+    /// Bytes of a file.
+    pub size: u64,
+}
+
+/// What a file is loaded for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// To be looked at.
+    Dump,
+    /// To be written.
+    Image,
+}
+
+/// A search.
+#[derive(Clone, Debug)]
+pub struct Search {
+    /// In which file.
+    pub file: Arc<OpenFile>,
+    /// As typed.
+    pub text: String,
+    /// As searched for.
+    pub pattern: crate::image::search::Pattern,
+}

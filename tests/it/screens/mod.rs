@@ -1,0 +1,8 @@
+//! The workbench as a person sees it.
+
+mod desk;
+mod journey;
+mod rules;
+mod sizes;
+#[cfg(unix)]
+mod terminal;

@@ -1,0 +1,141 @@
+//! Every tab in every size of window, as plain text.
+
+use super::desk::{Desk, openbeken};
+
+const TABS: [(&str, &str); 5] = [("1", "wiring"), ("2", "connect"), ("3", "dump"), ("4", "protect"), ("5", "flash")];
+
+/// A desk in the middle of its work.
+fn with_desk(test: impl FnOnce(&mut Desk)) {
+    let mut desk = Desk::at_work("sim:wb2s");
+    desk.keys("1 space enter enter enter enter");
+    test(&mut desk);
+}
+
+#[test]
+fn every_tab_at_the_home_size() {
+    with_desk(|desk| {
+        for (key, name) in TABS {
+            desk.keys(key);
+            insta::assert_snapshot!(format!("{name}_80x24"), desk.screen_of(80, 24));
+        }
+    });
+}
+
+#[test]
+fn every_tab_with_room_to_spare() {
+    with_desk(|desk| {
+        for (key, name) in TABS {
+            desk.keys(key);
+            insta::assert_snapshot!(format!("{name}_160x45"), desk.screen_of(160, 45));
+        }
+    });
+}
+
+#[test]
+fn every_tab_in_a_small_window() {
+    with_desk(|desk| {
+        for (key, name) in TABS {
+            desk.keys(key);
+            insta::assert_snapshot!(format!("{name}_60x16"), desk.screen_of(60, 16));
+        }
+    });
+}
+
+#[test]
+fn a_window_that_is_too_small_says_so_on_every_tab_and_loses_nothing() {
+    with_desk(|desk| {
+        for (key, _) in TABS {
+            desk.keys(key);
+            let before = desk.screen();
+            insta::assert_snapshot!("too_small_39x9", desk.screen_of(39, 9));
+            assert_eq!(desk.screen(), before);
+        }
+    });
+}
+
+#[test]
+fn no_size_of_window_is_a_fault() {
+    let mut desk = Desk::at_work("sim:wb2s");
+    if let Some(image) = openbeken("BK7231T") {
+        desk.keys("5 o").types(&image.display().to_string()).keys("enter");
+    }
+    for keys in ["1", "2", "3", "4", "5", "?", "esc", "J", "esc", "o", "esc", "1 m", "esc 3 r", "esc t", "esc 4 u"] {
+        desk.keys(keys);
+        for (width, height) in [(1, 1), (2, 30), (30, 2), (40, 10), (41, 12), (80, 10), (200, 60), (500, 11), (40, 200)]
+        {
+            desk.screen_of(width, height);
+        }
+    }
+}
+
+#[test]
+fn before_anything_is_connected_every_tab_says_what_to_do() {
+    let mut desk = Desk::new(None);
+    for (key, name) in TABS {
+        desk.keys(key);
+        insta::assert_snapshot!(format!("{name}_at_the_start"), desk.screen());
+    }
+}
+
+#[test]
+fn the_header_writes_what_is_unknown_as_unknown() {
+    let desk = Desk::new(None);
+    let header = desk.screen().lines().next().expect("a header").to_owned();
+    for words in ["chip unknown", "no link", "backup unknown", "lock unknown"] {
+        assert!(header.contains(words), "{words:?} is not in {header:?}");
+    }
+}
+
+#[test]
+fn without_colour_and_in_ascii_the_selection_is_seen() {
+    let mut desk = Desk::themed(Some("sim:wb2s"), "mono");
+    desk.keys("1 space enter enter");
+    let screen = desk.ascii_screen(80, 24);
+    assert!(screen.is_ascii());
+    assert!(screen.contains("[1 Wiring]"), "the tab is in brackets:\n{screen}");
+    assert!(screen.lines().any(|line| line.contains(" > . GND (pin 25)")), "the row has a mark:\n{screen}");
+    let buf = desk.buffer(80, 24);
+    assert!(buf.content.iter().all(|cell| cell.fg == ratatui::style::Color::Reset), "no colour is used");
+    let reversed = |cell: &&ratatui::buffer::Cell| cell.modifier.contains(ratatui::style::Modifier::REVERSED);
+    assert!(buf.content.iter().filter(reversed).count() > 20, "the row is reversed too");
+    insta::assert_snapshot!("wiring_without_colour", screen);
+}
+
+#[test]
+fn a_page_of_hex_is_few_bytes_on_the_wire() {
+    use ratatui::Terminal;
+    use ratatui::backend::CrosstermBackend;
+    use std::cell::RefCell;
+    use std::io::Write;
+    use std::rc::Rc;
+
+    struct Tap(Rc<RefCell<usize>>);
+    impl Write for Tap {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            *self.0.borrow_mut() += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut desk = Desk::at_work("sim:wb2s");
+    desk.keys("3 esc home");
+    let sent = Rc::new(RefCell::new(0));
+    let options =
+        ratatui::TerminalOptions { viewport: ratatui::Viewport::Fixed(ratatui::layout::Rect::new(0, 0, 80, 24)) };
+    let mut terminal =
+        Terminal::with_options(CrosstermBackend::new(Tap(Rc::clone(&sent))), options).expect("a terminal");
+    crossterm::style::force_color_output(true);
+    let mut most = 0;
+    for _ in 0..40 {
+        desk.keys("pgdn");
+        let page = desk.buffer(80, 24);
+        *sent.borrow_mut() = 0;
+        terminal.draw(|frame| *frame.buffer_mut() = page).expect("a frame");
+        most = most.max(*sent.borrow());
+    }
+    assert!(most > 500, "pages do change");
+    assert!(most < 8 * 1024, "{most} bytes for one page");
+}

@@ -169,8 +169,17 @@ fn about(firmware: &Firmware) -> String {
 
 fn check_code(spec: &WriteSpec, firmware: &Firmware, situation: &Situation<'_>, chip: Family) -> Result<(), Refusal> {
     let image = || spec.name.clone();
+    let damage = firmware.problems.iter().find(|finding| forbids(finding));
     match firmware.family {
-        None if firmware.votes.is_empty() => return Err(Refusal::UnknownImage { image: image() }),
+        None if firmware.votes.is_empty() => {
+            // A file that was cut short may have lost its evidence with its end: the damage is the better reason.
+            let nothing_known = [Finding::NO_EVIDENCE, Finding::UNKNOWN];
+            let cut = damage.filter(|finding| !nothing_known.contains(&finding.code));
+            return Err(cut.map_or_else(
+                || Refusal::UnknownImage { image: image() },
+                |finding| Refusal::Damaged { image: image(), why: finding.what.clone() },
+            ));
+        }
         Some(family) if family == chip => {}
         _ => {
             let votes: Vec<&str> = firmware.votes.iter().map(|vote| vote.evidence.as_str()).collect();
@@ -179,7 +188,7 @@ fn check_code(spec: &WriteSpec, firmware: &Firmware, situation: &Situation<'_>, 
             return Err(Refusal::OtherChip { image: image(), image_chip, chip: chip.name() });
         }
     }
-    if let Some(finding) = firmware.problems.iter().find(|finding| forbids(finding)) {
+    if let Some(finding) = damage {
         return Err(Refusal::Damaged { image: image(), why: finding.what.clone() });
     }
     let image_key = firmware.key.map_or_else(|| "unknown".to_owned(), |key| key.name());

@@ -105,8 +105,8 @@ pub fn prepare(folder: &Path, identity: &Identity, wish: WriteSpec) -> Result<(W
             let fallback = wish.backup.clone();
             WriteSpec { name: wish.name, protect_after: wish.protect_after, ..resume(left, identity, fallback)? }
         }
-        Some(left) if left.touched => return Err(blocked(left)),
-        // Nothing was touched, but the protection may have been lifted.
+        Some(left) if left.touched && !wish.change.from_backup() => return Err(blocked(left)),
+        // Nothing was touched but perhaps the protection, or the backup is put back over what was torn.
         _ => WriteSpec { interrupted: left.as_ref().map(|left| interrupted(left, identity)), ..wish },
     };
     Ok((spec, journal(folder, &chip_key)))

@@ -9,7 +9,7 @@ use crossterm::event::{KeyEvent, MouseButton, MouseEvent, MouseEventKind};
 use super::effect::{Act, Effect, Response, Task};
 use super::keys::{self, Bind, KeyLine, bind};
 use super::msg::{Done, Msg, Target};
-use super::overlay::{Help, JourneyList, Overlay, ProblemBox, Quit};
+use super::overlay::{Confirm, Help, JourneyList, Overlay, ProblemBox, Quit};
 use super::shared::{BackupState, Journey, Shared, Step};
 use super::tabs::{self, Tab, TabId};
 use super::theme::Theme;
@@ -154,7 +154,8 @@ impl App {
                 self.shared.quiet = Some(quiet).filter(|quiet| quiet.as_secs() >= 2);
                 Vec::new()
             }
-            Msg::Terminate => self.leave(),
+            // Whether a running job stops or goes on without the screen is decided where the screen is closed.
+            Msg::Terminate => vec![Effect::Quit],
         }
     }
 
@@ -313,7 +314,10 @@ impl App {
         match outcome {
             Outcome::Connected(identity) | Outcome::Identified(identity) => {
                 journey.set(Step::Connected, true);
-                vec![Act::work(Task::FindBackup(Arc::clone(identity)))]
+                vec![
+                    Act::work(Task::FindBackup(Arc::clone(identity))),
+                    Act::work(Task::FindUnfinished(Arc::clone(identity))),
+                ]
             }
             Outcome::Backup(read) => {
                 self.said = Some("saving the backup …".to_owned());
@@ -354,6 +358,16 @@ impl App {
                 if let Some(problem) = problem {
                     acts.push(Act::Open(Box::new(ProblemBox::new("backups", problem.clone()))));
                 }
+            }
+            Done::NothingUnfinished => {}
+            Done::Unfinished(sentence, file) => {
+                let text = vec![
+                    format!("Cut off was {sentence}."),
+                    "y takes its image again: the plan then shows what is missing, and sectors that were torn are erased again.".to_owned(),
+                    "Or put the backup back: R on the Flash tab.".to_owned(),
+                ];
+                let then = vec![Act::Go(TabId::Flash), Act::work(Task::Take(Target::Image, Arc::clone(file)))];
+                acts.push(Act::Open(Box::new(Confirm::yes("Go on with an unfinished write?", text, then))));
             }
             Done::Saved { state, file, problem } => {
                 let same_chip = |key: &str| shared.session.identity.as_ref().is_some_and(|now| now.chip_key == key);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::msg::{Search, Target};
 use super::overlay::Overlay;
-use super::shared::{KnownBackup, Step};
+use super::shared::{KnownBackup, OpenFile, Step};
 use super::tabs::TabId;
 use crate::job::{BackupRead, Identity, JobSpec};
 use crate::link::WireKind;
@@ -39,6 +39,12 @@ pub enum Task {
     Load(Target, PathBuf),
     /// Show a proven backup.
     ShowBackup(Arc<KnownBackup>),
+    /// Take a proven backup as the image: writing it puts the chip back.
+    TakeBackup(Arc<KnownBackup>),
+    /// Take a file that is open already.
+    Take(Target, Arc<OpenFile>),
+    /// Look for a write of a chip that was cut off.
+    FindUnfinished(Arc<Identity>),
     /// Search a file.
     Find(Arc<Search>),
     /// Look for a proven backup of a chip.

@@ -29,7 +29,7 @@ pub enum Msg {
     Done(Box<Done>),
     /// Time went by while a job ran: so long since its last event.
     Tick(Duration),
-    /// The system wants the program to end.
+    /// The system wants the program to end, or the terminal is gone.
     Terminate,
 }
 
@@ -55,6 +55,10 @@ pub enum Done {
         /// What stood in the way, if anything did.
         problem: Option<Problem>,
     },
+    /// A write of the connected chip was cut off: what it was, and its image.
+    Unfinished(String, Arc<OpenFile>),
+    /// No write of the connected chip was cut off.
+    NothingUnfinished,
     /// A backup was saved.
     Saved {
         /// What is known of it now.

@@ -40,6 +40,12 @@ pub fn perform(task: Task, settings: &Settings) -> Done {
             let file = OpenFile::new(&known.proof.path, Arc::clone(&known.proof.bytes), Some(Verdict::Proven));
             Done::Loaded(Target::Dump, Ok(Arc::new(file)))
         }
+        Task::TakeBackup(known) => {
+            let file = OpenFile::new(&known.proof.path, Arc::clone(&known.proof.bytes), Some(Verdict::Proven));
+            Done::Loaded(Target::Image, Ok(Arc::new(file)))
+        }
+        Task::Take(target, file) => Done::Loaded(target, Ok(file)),
+        Task::FindUnfinished(identity) => find_unfinished(settings, &identity).unwrap_or_else(Done::Failed),
         Task::Load(target, path) => Done::Loaded(target, load(&path).map(Arc::new)),
         Task::Find(search) => {
             let hits = search::find_all(&search.file.bytes, &search.pattern, KEPT_HITS);
@@ -114,6 +120,17 @@ fn find_backup(settings: &Settings, identity: &Arc<Identity>) -> Done {
         }
         Err(problem) => Done::Backup { chip_key, state: BackupState::Unknown, problem: Some(problem) },
     }
+}
+
+fn find_unfinished(settings: &Settings, identity: &Identity) -> Result<Done, Problem> {
+    let folder = settings.journal_folder().map_err(|error| error.explain())?;
+    Ok(match archive::unfinished::find(&folder, identity)?.filter(|left| left.touched) {
+        None => Done::NothingUnfinished,
+        Some(left) => {
+            let file = OpenFile::new(Path::new(&left.head.name), Arc::clone(&left.image), None);
+            Done::Unfinished(archive::unfinished::sentence(&left), Arc::new(file))
+        }
+    })
 }
 
 fn save_backup(settings: &Settings, read: &Arc<BackupRead>) -> Done {

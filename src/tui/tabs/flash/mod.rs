@@ -14,7 +14,7 @@ use crate::job::backup::BackupSpec;
 use crate::job::{BYPASS_PHRASE, BackupProof, Change, JobSpec, Outcome, Plan, WriteSpec};
 use crate::problem::Problem;
 use crate::session::{Ended, Event, LinkState, What};
-use crate::tui::effect::{Act, Response};
+use crate::tui::effect::{Act, Response, Task};
 use crate::tui::keys::{self, Bind, KeyLine, bind};
 use crate::tui::msg::{Done, Target};
 use crate::tui::overlay::{Confirm, PickFile, Reader};
@@ -31,6 +31,7 @@ enum Action {
     Details,
     ProtectAfter,
     NoBackup,
+    PutBack,
     Reboot,
 }
 
@@ -43,6 +44,12 @@ const KEYS: &[Bind<Action>] = &[
     bind("i", "details", "The whole plan, or the whole report.", Action::Details),
     bind("a", "lock after", "Put the protection back after the write, or leave the chip open.", Action::ProtectAfter),
     bind("X", "no backup…", "Go without a backup; asks for a phrase.", Action::NoBackup),
+    bind(
+        "R",
+        "put backup back…",
+        "Take the backup of this chip as the image: its plan puts the chip back.",
+        Action::PutBack,
+    ),
     bind("S", "start chip", "Let the new firmware start; the link is closed.", Action::Reboot),
 ];
 
@@ -88,10 +95,12 @@ impl Flash {
             (_, Some(phrase)) => BackupProof::Bypassed(phrase.clone()),
             _ => return Err("there is no proven backup of this chip: b makes one"),
         };
+        // The backup of this very chip as the image: it is put back.
+        let known = cx.backup.proven().filter(|known| known.proof.sha256 == image.firmware.sha256);
         Ok(WriteSpec {
-            change: Change::Image,
+            change: if known.is_some() { Change::Restore } else { Change::Image },
             name: image.name.clone(),
-            at: None,
+            at: known.map(|_| 0),
             image: Arc::clone(&image.bytes),
             backup,
             protect_after: self.protect_after(cx),
@@ -203,7 +212,7 @@ impl Tab for Flash {
                 &[Action::Reboot, Action::Details, Action::Image]
             }
             Stage::Ended(ended) if ended.result.is_ok() => &[Action::Details, Action::Image],
-            Stage::Ended(_) => &[Action::Plan, Action::Details, Action::Image],
+            Stage::Ended(_) => &[Action::Plan, Action::PutBack, Action::Details, Action::Image],
             _ if cx.image.is_none() => &[Action::Image, Action::Backup, Action::Next],
             _ if cx.backup.proven().is_none() && cx.bypass.is_none() => {
                 &[Action::Backup, Action::Image, Action::NoBackup, Action::Next]
@@ -235,13 +244,17 @@ impl Tab for Flash {
                 let then = |phrase| vec![Act::Bypass(phrase)];
                 vec![Act::Open(Box::new(Confirm::typed("Go without a backup?", text, BYPASS_PHRASE, then)))]
             }
+            Action::PutBack => match cx.backup.proven() {
+                Some(known) => vec![Act::work(Task::TakeBackup(Arc::clone(known)))],
+                None => vec![Act::Say("there is no proven backup of this chip: b makes one".to_owned())],
+            },
             Action::Reboot => vec![Act::start(JobSpec::Reboot)],
         })
     }
 
     fn heard(&mut self, event: &Event, cx: &Shared) -> Vec<Act> {
         match &event.what {
-            What::Started { title, .. } if *title == "write" => self.stage = Stage::Writing,
+            What::Started { title, .. } if ["write", "restore"].contains(title) => self.stage = Stage::Writing,
             What::Finished { result, .. } => self.finished(cx, result),
             What::Crashed(problem) => self.finished(cx, &Err(problem.clone())),
             What::Refused { .. } if matches!(self.stage, Stage::Planning(_)) => self.stage = Stage::Idle,

@@ -222,3 +222,31 @@ fn the_log_is_shown_and_hidden() {
     desk.keys("l");
     assert!(!desk.screen().contains("opening sim:wb2s"));
 }
+
+#[test]
+fn the_backup_of_this_chip_is_put_back_with_one_key() {
+    let mut desk = Desk::at_work("sim:wb2s");
+    desk.keys("2 b 5 R").shows("nothing to do");
+}
+
+#[test]
+fn a_lost_terminal_does_not_stop_a_job_from_the_screen() {
+    use bkbench::session::{Event, JobId, What};
+    use bkbench::tui::effect::Effect;
+    use bkbench::tui::msg::Msg;
+    use bkbench::tui::theme::Theme;
+    use bkbench::tui::{App, Options};
+    let options = Options {
+        link: None,
+        speed: None,
+        settings: bkbench::store::Settings::default(),
+        theme: Theme::load("dark").expect("a theme"),
+        folder: "/".into(),
+    };
+    let (mut app, _) = App::new(options);
+    let what = What::Started { id: JobId(7), title: "write", changes_chip: true, backup: None };
+    app.update(Msg::Session(Box::new(Event { seq: 1, at: std::time::Duration::ZERO, what })));
+    assert!(app.shared.session.busy());
+    let effects = app.update(Msg::Terminate);
+    assert!(matches!(effects.as_slice(), [Effect::Quit]), "{effects:?}");
+}

@@ -123,6 +123,7 @@ fn quitting_leaves_the_terminal_as_it_was_found() {
     let mut pty = Pty::start(&[], &["--demo"]);
     let before = fresh_modes();
     pty.wait_for("BK7231T ✔");
+    pty.wait_for("connect: done");
     assert!(pty.screen.screen().alternate_screen());
     assert_ne!(pty.modes(), before, "the workbench has the terminal");
     pty.press("q");
@@ -197,6 +198,7 @@ fn an_idle_workbench_draws_nothing() {
 fn without_colour_not_one_colour_is_sent_and_the_row_is_still_reversed() {
     let mut pty = Pty::start(&[("NO_COLOR", "1")], &["--demo"]);
     pty.wait_for("BK7231T ✔");
+    pty.wait_for("connect: done");
     let sent = String::from_utf8_lossy(&pty.raw).into_owned();
     assert!(!sent.contains("38;5;") && !sent.contains("48;5;") && !sent.contains("38;2;"));
     assert!(sent.contains("\u{1b}[7m"), "reverse video marks the row");
@@ -209,6 +211,7 @@ fn without_colour_not_one_colour_is_sent_and_the_row_is_still_reversed() {
 fn where_the_locale_has_no_utf8_only_ascii_is_sent() {
     let mut pty = Pty::start(&[("LANG", "C")], &["--demo"]);
     pty.wait_for("BK7231T +");
+    pty.wait_for("connect: done");
     assert!(pty.raw.is_ascii());
     pty.press("q");
     assert_eq!(pty.end(), 0);

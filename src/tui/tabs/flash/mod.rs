@@ -44,12 +44,7 @@ const KEYS: &[Bind<Action>] = &[
     bind("i", "details", "The whole plan, or the whole report.", Action::Details),
     bind("a", "lock after", "Put the protection back after the write, or leave the chip open.", Action::ProtectAfter),
     bind("X", "no backup…", "Go without a backup; asks for a phrase.", Action::NoBackup),
-    bind(
-        "R",
-        "put backup back…",
-        "Take the backup of this chip as the image: its plan puts the chip back.",
-        Action::PutBack,
-    ),
+    bind("R", "put back…", "Take the backup of this chip as the image: its plan puts the chip back.", Action::PutBack),
     bind("S", "start chip", "Let the new firmware start; the link is closed.", Action::Reboot),
 ];
 

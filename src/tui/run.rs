@@ -1,7 +1,7 @@
 //! Where the workbench meets the world: terminal, input, signals, the session, the worker. The only file of the
 //! workbench that waits.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -26,6 +26,8 @@ use crate::store::Settings;
 
 /// Least time between two frames: about 30 a second.
 const FRAME: Duration = Duration::from_millis(33);
+/// How often it is looked whether the terminal is still there.
+const LOOK: Duration = Duration::from_secs(1);
 /// How often a running job is looked at that says nothing.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -61,6 +63,8 @@ pub fn run(start: Start) -> Result<(), Problem> {
     let screen =
         Screen::take(mouse, !glyph::is_utf8(["LC_ALL", "LC_CTYPE", "LANG"].map(|name| std::env::var(name).ok())))?;
     watch_signals(&sender)?;
+    let watcher = sender.clone();
+    spawn("terminal", move || watch_terminal(&watcher))?;
     spawn("input", move || read_input(&sender))?;
 
     let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
@@ -125,6 +129,16 @@ fn spawn_worker(settings: Settings, sender: Sender<Incoming>) -> Result<Sender<T
         }
     })?;
     Ok(tasks)
+}
+
+/// Ends the program when the terminal went away without a signal: the library that reads it would spin for ever then,
+/// and tell nobody.
+fn watch_terminal(sender: &Sender<Incoming>) {
+    while std::io::stdout().is_terminal() {
+        thread::sleep(LOOK);
+    }
+    // Nobody is left to tell when this fails.
+    let _ = sender.send(Incoming::Msg(Msg::Terminate));
 }
 
 /// Reads the terminal. A terminal that is gone ends the program.
@@ -307,7 +321,12 @@ impl Bench {
     /// Gives the terminal back first: the session may take a moment to reach a point that is safe for the chip.
     fn close(self) {
         let Self { app, screen, session, server, signals, .. } = self;
-        drop(screen);
+        if std::io::stdout().is_terminal() {
+            drop(screen);
+        } else {
+            // Giving a terminal back that is gone would end in the library's panic over the words it cannot say.
+            std::mem::forget(screen);
+        }
         if let Some(job) = &app.shared.session.job {
             let what = if job.changes_chip && !signals.stop() {
                 format!("{} goes on to its verified end without the screen; `bkbench attach` shows it", job.title)

@@ -180,3 +180,13 @@ pub fn unproven(read: &BackupRead) -> Problem {
         "lower the speed, check ground and supply, and read again; the file was kept for a look",
     )
 }
+
+/// What a link takes by the settings, where neither the link nor the command line says anything.
+pub const fn usual(settings: &Settings) -> crate::job::Usual {
+    crate::job::Usual {
+        spi_clock: settings.spi.clock_hz,
+        spi_entry_clock: settings.spi.entry_clock_hz,
+        uart_baud: settings.uart.baud,
+        cen: settings.cen,
+    }
+}

@@ -21,7 +21,8 @@ pub use args::Args;
 use args::{Command, ConfigAction, Consent, RfAction};
 use out::Out;
 
-use crate::job::{ConnectSpec, Usual};
+use crate::archive;
+use crate::job::ConnectSpec;
 use crate::outlive::Server;
 use crate::problem::{Class, Explain, Problem};
 use crate::store::{Loaded, Settings};
@@ -65,7 +66,7 @@ impl Context {
                 "give --link, for example --link sim:wb2s; `bkbench links` lists what is here",
             )
         })?;
-        ConnectSpec::new(&text, self.args.speed, &usual(&self.settings)).map_err(|error| error.explain())
+        ConnectSpec::new(&text, self.args.speed, &archive::usual(&self.settings)).map_err(|error| error.explain())
     }
 }
 
@@ -92,16 +93,6 @@ impl From<Problem> for Failure {
 pub fn link_text(args: &Args, settings: &Settings) -> Option<String> {
     let demo = args.demo.then(|| "sim:wb2s".to_owned());
     demo.or_else(|| args.link.clone()).or_else(|| Some(settings.link.clone()).filter(|link| !link.is_empty()))
-}
-
-/// What a link takes by the settings.
-pub fn usual(settings: &Settings) -> Usual {
-    Usual {
-        spi_clock: settings.spi.clock_hz,
-        spi_entry_clock: settings.spi.entry_clock_hz,
-        uart_baud: settings.uart.baud,
-        cen: settings.cen,
-    }
 }
 
 /// The settings in force: file, environment, then the command line.

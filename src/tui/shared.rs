@@ -10,7 +10,7 @@ use crate::codec::nor::StatusBytes;
 use crate::image::firmware::{self, Firmware};
 use crate::image::kind::Kind;
 use crate::image::{Region, region};
-use crate::job::{ProvenBackup, Usual};
+use crate::job::ProvenBackup;
 use crate::link::{Endpoint, WireKind};
 use crate::session::SessionView;
 use crate::store::Settings;
@@ -54,15 +54,7 @@ pub struct Shared {
     pub leaving: bool,
 }
 
-/// What a link takes where nobody says anything else.
-pub const fn usual(settings: &Settings) -> Usual {
-    Usual {
-        spi_clock: settings.spi.clock_hz,
-        spi_entry_clock: settings.spi.entry_clock_hz,
-        uart_baud: settings.uart.baud,
-        cen: settings.cen,
-    }
-}
+pub use crate::archive::usual;
 
 impl Shared {
     /// The module on the bench, from the table.

@@ -217,7 +217,7 @@ impl Watch {
             "E608",
             format!("process {} ended, and how was not heard", self.pid),
             "it was killed, or this watcher was stopped for too long",
-            "run its command again: sectors that are right already are kept",
+            "`bkbench resume` goes on with an unfinished write; `bkbench info` says whether there is one",
         )
     }
 }

@@ -98,6 +98,26 @@ impl Client {
         }
     }
 
+    /// Waits for a line from the terminal; `None` when the process is asked to stop meanwhile, or the terminal is gone.
+    pub fn ask(&self) -> Option<String> {
+        let (sender, answer) = channel();
+        // The system's read cannot be interrupted from here, so it has a thread of its own that ends with the process.
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            if std::io::stdin().read_line(&mut line).is_ok_and(|count| count > 0) {
+                // Nobody waits any more when the process was asked to stop.
+                let _ = sender.send(line);
+            }
+        });
+        loop {
+            match answer.recv_timeout(LOOK) {
+                Ok(line) => return Some(line),
+                Err(RecvTimeoutError::Timeout) if !self.signals.stop() && !self.signals.hung_up() => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
     fn name_report(&self) {
         let job = self.view.last.as_ref().filter(|ended| ended.job.changes_chip);
         match job.and_then(|_| self.server.report()) {

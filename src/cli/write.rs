@@ -1,6 +1,6 @@
 //! Commands that change the flash: write, erase, resume, restore, rf. Plan, agree, carry out.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -248,7 +248,7 @@ fn carry_out(
         return Ok(());
     }
     context.out.say_aside(plan_text(&plan));
-    agree(&plan, consent)?;
+    agree(&plan, consent, client)?;
     let folder = context.settings.journal_folder().map_err(Problem::from)?;
     let journal = Some(unfinished::journal(&folder, journal_key));
     let backup = match &spec.backup {
@@ -302,7 +302,7 @@ fn proof(
     })))
 }
 
-fn agree(plan: &Plan, consent: &Consent) -> Result<(), Problem> {
+fn agree(plan: &Plan, consent: &Consent, client: &Client) -> Result<(), Problem> {
     if plan.is_empty() || consent.yes {
         return Ok(());
     }
@@ -330,9 +330,19 @@ fn agree(plan: &Plan, consent: &Consent) -> Result<(), Problem> {
         "To carry this out, type the last four characters of the plan's hash ({}): ",
         plan.short_hash()
     );
-    let mut typed = String::new();
-    let asked = std::io::stderr().flush().and_then(|()| std::io::stdin().lock().read_line(&mut typed));
-    if asked.is_ok() && agreed(typed.trim()) { Ok(()) } else { Err(not_agreed("something else was typed")) }
+    // A question that cannot be shown is answered by nobody.
+    let _ = std::io::stderr().flush();
+    match client.ask() {
+        Some(typed) if agreed(typed.trim()) => Ok(()),
+        Some(_) => Err(not_agreed("something else was typed")),
+        None => Err(Problem::new(
+            Class::Cancelled,
+            "E107",
+            "stopped at the question; nothing was changed",
+            "asked to stop",
+            "run the command again; the plan is made anew",
+        )),
+    }
 }
 
 fn plan_text(plan: &Plan) -> String {

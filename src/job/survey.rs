@@ -19,7 +19,8 @@ const LOOKS: u32 = 3;
 pub fn survey(device: &mut dyn ReadFlash, known: Option<&[u8]>, run: &mut dyn Reporter) -> Result<Vec<u8>, JobError> {
     let size = device.facts().size as usize;
     let known = known.filter(|known| known.len() == size);
-    run.phase(Phase::Survey, size as u64);
+    // Without a known content every sector is seen twice on the way.
+    run.phase(Phase::Survey, if known.is_some() { size as u64 } else { 2 * size as u64 });
     let mut bytes = vec![0; size];
     let doubtful: Vec<u32> = match known {
         Some(known) if device.abilities().prefer_crc => {
@@ -27,7 +28,7 @@ pub fn survey(device: &mut dyn ReadFlash, known: Option<&[u8]>, run: &mut dyn Re
             let differing = device.compare(0, known, run)?;
             for &at in &differing {
                 run.checkpoint()?;
-                device.read(at, sector(&mut bytes, at), run)?;
+                device.read(at, sector(&mut bytes, at), &mut Quiet(run))?;
             }
             differing
         }
@@ -45,7 +46,11 @@ pub fn survey(device: &mut dyn ReadFlash, known: Option<&[u8]>, run: &mut dyn Re
     while let Some(&start) = rest.first() {
         let run_len = rest.iter().zip((start..).step_by(SECTOR as usize)).take_while(|(is, next)| *is == next).count();
         let end = start as usize + run_len * SECTOR as usize;
-        let disagreeing = device.compare(start, bytes.get(start as usize..end).unwrap_or_default(), run)?;
+        let seen = bytes.get(start as usize..end).unwrap_or_default();
+        let disagreeing = match known {
+            Some(_) => device.compare(start, seen, &mut Quiet(run))?,
+            None => device.compare(start, seen, run)?,
+        };
         for at in disagreeing {
             run.retried(format!("sector 0x{at:06X} read differently the second time"));
             if !settle(device, at, &mut bytes, run)? {

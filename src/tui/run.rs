@@ -17,7 +17,8 @@ use super::msg::{Done, Msg};
 use super::terminal::{Screen, give_back};
 use super::theme::Theme;
 use super::worker;
-use crate::archive::unfinished;
+use crate::archive::{self, unfinished};
+use crate::device::Level;
 use crate::job::{Identity, JobSpec};
 use crate::outlive::{Server, Signals};
 use crate::problem::{Class, Explain, Problem};
@@ -270,10 +271,11 @@ impl Bench {
         }
     }
 
-    /// Starts a job. A write gets its journal here, and what an earlier write left on the chip.
+    /// Starts a job. A write gets its journal here, and what an earlier write left on the chip; a backup the place it is
+    /// kept in while it is made.
     fn start(&mut self, spec: JobSpec) {
         let identity = self.app.shared.session.identity.clone();
-        match identity.map_or(Ok(spec.clone()), |identity| self.with_journal(spec, &identity)) {
+        match identity.map_or(Ok(spec.clone()), |identity| self.with_record(spec, &identity)) {
             Ok(spec) => {
                 let _ = self.session.start(spec);
             }
@@ -284,13 +286,20 @@ impl Bench {
         }
     }
 
-    fn with_journal(&self, spec: JobSpec, identity: &Identity) -> Result<JobSpec, Problem> {
+    fn with_record(&mut self, spec: JobSpec, identity: &Identity) -> Result<JobSpec, Problem> {
         let folder = || self.app.shared.settings.journal_folder().map_err(Problem::from);
         Ok(match spec {
             JobSpec::Plan(wish) => JobSpec::Plan(unfinished::prepare(&folder()?, identity, wish)?.0),
             JobSpec::Write { spec, agreed, .. } => {
                 let (spec, journal) = unfinished::prepare(&folder()?, identity, spec)?;
                 JobSpec::Write { spec, agreed, journal: Some(journal) }
+            }
+            JobSpec::Backup(_) => {
+                let (spec, not_kept) = archive::backup_spec(&self.app.shared.settings, None, identity)?;
+                if let Some(why) = not_kept {
+                    self.app.note(Level::Warning, format!("this backup is not kept while it is made: {why}"));
+                }
+                JobSpec::Backup(spec)
             }
             other => other,
         })
@@ -300,7 +309,7 @@ impl Bench {
         give_back();
         #[cfg(unix)]
         if let Err(error) = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP) {
-            self.app.note(crate::device::Level::Warning, format!("cannot stop: {error}"));
+            self.app.note(Level::Warning, format!("cannot stop: {error}"));
         }
         self.take_again();
     }

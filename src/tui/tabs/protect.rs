@@ -163,9 +163,7 @@ impl Protect {
                 "To write below the open part, the lock has to go: u unlocks now, or the write does it as a step of its \
                  plan. The chip locks itself again whenever its factory firmware starts."
             }
-            Range::Open => {
-                "A write needs nothing more. The factory firmware locks the chip again at each of its starts; OpenBeken does not."
-            }
+            Range::Open => "A write needs nothing more. The factory firmware locks the chip again whenever it starts.",
             Range::Unknown => "A write says after each sector whether it took: everything is read back.",
             Range::Unreadable => {
                 "This link cannot show the registers. The boot loader lifts the protection by itself while it writes; over SPI \

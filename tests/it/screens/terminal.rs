@@ -19,7 +19,7 @@ struct Pty {
     output: Receiver<Vec<u8>>,
     screen: vt100::Parser,
     raw: Vec<u8>,
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 impl Pty {
@@ -50,7 +50,7 @@ impl Pty {
         });
         let keys = pair.master.take_writer().expect("a writer");
         let screen = vt100::Parser::new(ROWS, COLUMNS, 0);
-        Self { master: pair.master, child, keys, output, screen, raw: Vec::new(), _home: home }
+        Self { master: pair.master, child, keys, output, screen, raw: Vec::new(), home }
     }
 
     fn hear(&mut self, wait: Duration) -> Result<(), RecvTimeoutError> {
@@ -215,6 +215,88 @@ fn where_the_locale_has_no_utf8_only_ascii_is_sent() {
     assert!(pty.raw.is_ascii());
     pty.press("q");
     assert_eq!(pty.end(), 0);
+}
+
+#[test]
+fn a_backup_that_dies_with_the_workbench_is_gone_on_with() {
+    let link = "sim:wb2s?pace=line&wire=spi";
+    let mut pty = Pty::start(&[], &["--link", link, "--speed", "20M"]);
+    pty.wait_for("BK7231T ✔");
+    pty.press("b");
+    pty.wait_for("second pass");
+    pty.signal("KILL");
+    pty.end();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_bkbench"))
+        .args(["--link", "sim:wb2s?wire=spi", "read"])
+        .env("BKBENCH_DATA_DIR", pty.home.path())
+        .env("BKBENCH_CONFIG_DIR", pty.home.path())
+        .output()
+        .expect("the binary runs");
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{words}");
+    let left = std::fs::read_dir(pty.home.path().join("backups")).expect("the backups");
+    let left: Vec<_> = left.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")).collect();
+    assert!(!left.iter().any(|name| name.contains(".part")), "{left:?}");
+    assert!(words.contains("going on with a backup that was cut off"), "{words}");
+}
+
+#[test]
+fn a_terminal_that_goes_away_without_a_signal_ends_the_workbench() {
+    let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
+    let pair = native_pty_system().openpty(size).expect("a pseudo-terminal");
+    let path = pair.master.tty_name().expect("a name");
+    let end = || std::fs::OpenOptions::new().read(true).write(true).open(&path).expect("the terminal");
+    let home = tempfile::tempdir().expect("a folder");
+    // Not the controlling terminal of the process, so that its end sends no signal.
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_bkbench"))
+        .arg("--demo")
+        .env("TERM", "xterm-256color")
+        .env("BKBENCH_DATA_DIR", home.path())
+        .env("BKBENCH_CONFIG_DIR", home.path())
+        .stdin(end())
+        .stdout(end())
+        .stderr(end())
+        .spawn()
+        .expect("the program");
+    drop(pair.slave);
+    let mut reader = pair.master.try_clone_reader().expect("a reader");
+    let mut screen = vt100::Parser::new(ROWS, COLUMNS, 0);
+    while !screen.screen().contents().contains("BK7231T") {
+        let mut bytes = [0; 4096];
+        let count = reader.read(&mut bytes).expect("a screen");
+        screen.process(&bytes[..count]);
+    }
+    drop((reader, pair.master));
+    let until = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("the child") {
+            break status;
+        }
+        assert!(Instant::now() < until, "it goes on without a terminal");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn a_question_of_the_command_line_is_left_with_ctrl_c() {
+    let arguments = [
+        "--link",
+        "sim:wb2s",
+        "erase",
+        "--start",
+        "0x20000",
+        "--length",
+        "4K",
+        "--no-backup",
+        "I can lose this firmware",
+    ];
+    let mut pty = Pty::start(&[], &arguments);
+    pty.wait_for("type the last four characters");
+    pty.press("\x03");
+    assert_eq!(pty.end(), 130);
+    let screen = pty.screen.screen().contents();
+    assert!(screen.contains("E107") && screen.contains("nothing was changed"), "{screen}");
 }
 
 /// The modes of a pseudo-terminal that nobody touched.

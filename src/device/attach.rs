@@ -22,7 +22,7 @@ pub struct AttachOptions {
 /// [`DeviceError::NoEntry`], [`DeviceError::NoLoader`] or [`DeviceError::UnstableId`] with the evidence of what was
 /// seen; [`DeviceError::Cancelled`]; [`DeviceError::Link`].
 pub fn attach(link: Link, options: &AttachOptions, watch: &mut dyn Watch) -> Result<Box<dyn WriteFlash>, DeviceError> {
-    let Link { wire, reset, clock, info } = link;
+    let Link { wire, reset, clock, info, .. } = link;
     match wire {
         Wire::Spi(wire) => Ok(Box::new(SpiFlash::attach(wire, reset, clock, &info, options, watch)?)),
         Wire::Serial(wire) => Ok(Box::new(UartFlash::attach(wire, reset, clock, &info, options, watch)?)),

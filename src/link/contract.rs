@@ -90,6 +90,57 @@ pub trait ResetLine {
     fn describe(&self) -> String;
 }
 
+/// A line of an SPI harness, by the name of the module's pad that the host's pin should be wired to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Line {
+    /// Reset of the chip.
+    Cen,
+    /// Clock.
+    Sck,
+    /// Chip select.
+    Csn,
+    /// Into the module.
+    Si,
+    /// Out of the module.
+    So,
+}
+
+/// What a host's pin does to its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Drives it low.
+    Low,
+    /// Drives it high. CEN is never driven high: there it is the same as [`Hold::PullUp`].
+    High,
+    /// Listens, with a pull-up of some ten kilohms.
+    PullUp,
+    /// Listens, with a pull-down of some ten kilohms.
+    PullDown,
+}
+
+/// The lower-level way to an SPI link: each pin by itself, as the checks of spi-flash.md §10 need it. From the first
+/// [`ProbeLines::hold`] until [`ProbeLines::release`] the SPI controller is off the pins and [`SpiLink`] must not be used.
+/// Dropping it releases the lines.
+pub trait ProbeLines {
+    /// Sets what the host's pin of this line does from now on.
+    ///
+    /// # Errors
+    /// [`LinkError`] from the driver.
+    fn hold(&mut self, line: Line, how: Hold) -> Result<(), LinkError>;
+
+    /// The level on the host's pin of this line: `true` is high.
+    ///
+    /// # Errors
+    /// [`LinkError`] from the driver.
+    fn level(&mut self, line: Line) -> Result<bool, LinkError>;
+
+    /// Gives the pins back to the SPI controller, chip select high, and lets CEN go.
+    ///
+    /// # Errors
+    /// [`LinkError`] from the driver.
+    fn release(&mut self) -> Result<(), LinkError>;
+}
+
 /// Time as the link lives it: the system's, or the simulator's own.
 pub trait Clock {
     /// Time since the link was opened.
@@ -144,6 +195,8 @@ pub struct Link {
     pub wire: Wire,
     /// `None` means that a person has to pull CEN by hand.
     pub reset: Option<Box<dyn ResetLine>>,
+    /// Each pin by itself, where the driver can do that; `None` over UART and over adapters without free lines.
+    pub probe: Option<Box<dyn ProbeLines>>,
     /// The clock of this link.
     pub clock: Rc<dyn Clock>,
     /// What it is.

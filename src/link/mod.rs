@@ -12,7 +12,9 @@ mod serial;
 pub mod sim;
 pub mod spec;
 
-pub use contract::{Clock, Endpoint, Link, LinkError, LinkInfo, ResetLine, SerialLink, SpiLink, Wire, WireKind};
+pub use contract::{
+    Clock, Endpoint, Hold, Line, Link, LinkError, LinkInfo, ProbeLines, ResetLine, SerialLink, SpiLink, Wire, WireKind,
+};
 pub use lock::Lock;
 pub use spec::LinkSpec;
 

@@ -51,6 +51,7 @@ pub(super) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
     Ok(Link {
         wire: Wire::Spi(Box::new(wire)),
         reset,
+        probe: None,
         clock: Rc::new(SystemClock::new()),
         info: LinkInfo { name: spec.name(), wire: WireKind::Spi, detail: format!("{name}, {how}"), simulated: false },
     })

@@ -42,6 +42,7 @@ pub(super) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
     Ok(Link {
         wire: Wire::Serial(Box::new(Port { name: name.clone(), port, baud: LINK_BAUD })),
         reset,
+        probe: None,
         clock: Rc::new(SystemClock::new()),
         info: LinkInfo { name: spec.name(), wire: WireKind::Uart, detail: format!("{name}, {how}"), simulated: false },
     })

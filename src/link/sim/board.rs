@@ -11,6 +11,7 @@ use super::clock::SimClock;
 use super::faults::Faults;
 use super::flash::Flash;
 use super::modules::Silicon;
+use super::probe::{Rail, Taken};
 use super::setup::Knobs;
 use super::spi::Pins;
 use super::sums::crc16;
@@ -73,6 +74,11 @@ pub(super) struct Board {
     pub(super) traffic: Traffic,
     pub(super) chance: Chance,
     pub(super) held: bool,
+    /// The host's pins, while it has taken them from its controller.
+    pub(super) taken: Option<Taken>,
+    pub(super) rail: Rail,
+    /// Bytes moved by the flash since the supply gave way last.
+    pub(super) drawn: u64,
     pub(super) locked: bool,
 }
 

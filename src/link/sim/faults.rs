@@ -35,6 +35,9 @@ pub struct Faults {
     pub echo: bool,
     /// `drift:PERCENT` — the chip's UART runs this much too fast, in percent.
     pub drift: Option<u32>,
+    /// `weak-supply` or `weak-supply:BYTES` — after so many bytes of flash traffic (400) the supply gives way and the chip
+    /// starts anew by itself.
+    pub weak_supply: Option<u64>,
     /// `id:00` or `id:ff` — the flash answers its id with this byte only.
     pub dead_id: Option<u8>,
 }
@@ -78,6 +81,7 @@ impl Faults {
             "delay" => self.delay = Some(Duration::from_millis(count(None)?)),
             "echo" => self.echo = flag()?,
             "drift" => self.drift = Some(u32::try_from(count(None)?).map_err(|_| "is too large".to_owned())?),
+            "weak-supply" => self.weak_supply = Some(count(Some(400))?),
             "id" => {
                 let byte = value.and_then(|text| u8::from_str_radix(text, 16).ok());
                 self.dead_id = Some(byte.ok_or("needs one byte in hex, such as id:00")?);
@@ -88,7 +92,7 @@ impl Faults {
     }
 }
 
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 17] = [
     "clock:HZ",
     "noise:1/N",
     "ignore-program",
@@ -104,6 +108,7 @@ const NAMES: [&str; 16] = [
     "delay:MS",
     "echo",
     "drift:PERCENT",
+    "weak-supply[:BYTES]",
     "id:HEX",
 ];
 
@@ -140,7 +145,7 @@ mod tests {
     fn every_documented_fault_is_understood() {
         for name in NAMES {
             let plain = name.replace(['[', ']'], "").replace("HZ", "1M").replace("1/N", "1/9").replace("HEX", "ff");
-            let item = plain.replace(":N", ":2").replace(":MS", ":5").replace(":PERCENT", ":5");
+            let item = plain.replace(":N", ":2").replace(":MS", ":5").replace(":PERCENT", ":5").replace(":BYTES", ":5");
             assert_ne!(Faults::parse(&item).expect(name), Faults::default(), "{name} changes nothing");
             let word = name.split([':', '[']).next().unwrap();
             assert!(include_str!("mod.rs").contains(&format!("`{word}")), "{word} is missing in the table");

@@ -23,17 +23,20 @@
 //! | `delay:MS` | every UART answer comes this much later |
 //! | `echo` | the host hears its own UART bytes |
 //! | `drift:PERCENT` | the chip's UART runs this much too fast |
+//! | `weak-supply` or `weak-supply:BYTES` | after so many bytes of flash traffic (400) the chip starts anew by itself |
 //! | `id:HEX` | the flash answers every byte of its id with this one: `id:00`, `id:ff` |
 //!
 //! # Wires (`wires=` of a link, [`Wires`] in a test), a comma list
 //!
 //! `PAD-open`, `PAD-short-gnd`, `PAD-short-3v3` for any of sck, csn, si, so, cen, rx, tx; `gnd-open` makes every level
-//! uncertain; `A-B-swapped` for any two of sck, csn, si, so, and for rx with tx; `A-B-bridged` for any two of the four.
+//! uncertain; `3v3-open` takes the supply away; `A-B-swapped` for any two of sck, csn, si, so, and for rx with tx;
+//! `A-B-bridged` for any two of the four. A `seed=` in the link also chooses one of the boards of [`Electrics::varied`].
 
 mod backing;
 mod board;
 mod chance;
 mod clock;
+mod electrics;
 mod factory;
 mod faults;
 mod flash;
@@ -42,6 +45,7 @@ mod module;
 mod modules;
 mod nor;
 mod part;
+mod probe;
 mod serial;
 mod setup;
 mod spi;
@@ -54,6 +58,7 @@ mod tests;
 
 pub use board::Traffic;
 pub use clock::{Pace, SimClock};
+pub use electrics::{Echo, Electrics};
 pub use faults::Faults;
 pub use flash::{Counters, Effect, Operation, Rules};
 pub use module::Module;

@@ -14,6 +14,7 @@ use super::factory;
 use super::faults::Faults;
 use super::flash::{Counters, Flash, Operation};
 use super::part::Part;
+use super::probe::{Rail, SimProbe};
 use super::serial::SimSerial;
 use super::setup::Setup;
 use super::spi::{Pins, SimSpi};
@@ -70,11 +71,15 @@ impl Module {
             traffic: Traffic::default(),
             chance: Chance::new(setup.seed),
             held: false,
+            taken: None,
+            rail: Rail::default(),
+            drawn: 0,
             locked: setup.locked,
         };
         if !board.wires.reset_reaches(false) {
             board.phase = Phase::Running { firmware: board.has_firmware() };
         }
+        board.feed_rail(&board.idle_pins(), Duration::ZERO);
         Ok(Self { board: Rc::new(RefCell::new(board)), wire: setup.wire, detail })
     }
 
@@ -95,6 +100,7 @@ impl Module {
                 WireKind::Uart => Wire::Serial(Box::new(SimSerial::new(self.board.clone()))),
             },
             reset: Some(Box::new(SimReset { board: self.board.clone() })),
+            probe: (wire == WireKind::Spi).then(|| Box::new(SimProbe { board: self.board.clone() }) as _),
             clock,
             info: LinkInfo { name, wire, detail: self.detail.clone(), simulated: true },
         }

@@ -8,6 +8,7 @@ use crate::link::spec::LinkSpec;
 
 use super::backing::read_image;
 use super::clock::Pace;
+use super::electrics::Electrics;
 use super::faults::Faults;
 use super::flash::Rules;
 use super::modules::{self, Board};
@@ -71,6 +72,8 @@ pub struct Knobs {
     pub continuous_read: bool,
     /// Where data sheets differ.
     pub rules: Rules,
+    /// How the pads behave.
+    pub electrics: Electrics,
 }
 
 impl Default for Knobs {
@@ -90,6 +93,7 @@ impl Default for Knobs {
             asleep: false,
             continuous_read: false,
             rules: Rules::default(),
+            electrics: Electrics::default(),
         }
     }
 }
@@ -131,9 +135,7 @@ impl Setup {
                 }
                 "faults" => Faults::parse(value).map(|faults| setup.faults = faults),
                 "wires" => Wires::parse(value).map(|wires| setup.wires = wires),
-                "seed" => {
-                    value.parse().map(|seed| setup.seed = seed).map_err(|_| format!("{value:?} is no whole number"))
-                }
+                "seed" => setup.set_seed(value),
                 _ => Ok(()),
             };
             understood.map_err(|why| spec.bad(format!("{key}: {why}")))?;
@@ -174,6 +176,12 @@ impl Setup {
             ));
         }
         self.wire = wire;
+        Ok(())
+    }
+
+    fn set_seed(&mut self, value: &str) -> Result<(), String> {
+        self.seed = value.parse().map_err(|_| format!("{value:?} is no whole number"))?;
+        self.knobs.electrics = Electrics::varied(self.seed);
         Ok(())
     }
 

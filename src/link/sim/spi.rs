@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::link::contract::{Clock, LinkError, SpiLink};
 
-use super::board::{Board, Drive};
-use super::wires::{HostLevels, Pad};
+use super::board::{Board, Drive, Phase};
+use super::electrics::{Echo, Electrics};
+use super::wires::{Held, HostPins, Pad};
 
 /// The highest clock the simulated controller offers, in Hz.
 const FASTEST: u32 = 50_000_000;
@@ -18,17 +19,20 @@ const SLOWEST: u32 = 4_000;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pins {
     csn: bool,
-    sck: bool,
+    /// `None` until the clock pin is looked at for the first time after a reset: a level that stands is no edge.
+    sck: Option<bool>,
     bits: u32,
     shifted: u8,
     drive: Drive,
+    /// Whether a clock edge came since the chip was reset.
+    pub(super) clocked: bool,
     /// Whether the flash follows this frame.
     pub(super) reaches_flash: bool,
 }
 
 impl Default for Pins {
     fn default() -> Self {
-        Self { csn: true, sck: false, bits: 0, shifted: 0, drive: Drive::Floating, reaches_flash: false }
+        Self { csn: true, sck: None, bits: 0, shifted: 0, drive: Drive::Floating, clocked: false, reaches_flash: false }
     }
 }
 
@@ -60,6 +64,10 @@ impl SpiLink for SimSpi {
             }
         }
         board.check()?;
+        if board.taken.is_some() {
+            let why = "the pins are taken for probing, the controller is off them".to_owned();
+            return Err(LinkError::Io { name: board.name.clone(), why });
+        }
         let mut now = board.clock.now() + board.knobs.message_latency;
         board.traffic.spi_messages += 1;
         for frame in frames.iter_mut() {
@@ -107,6 +115,7 @@ impl Board {
         self.disturb_sent(frame, hz);
         if self.wires.spi_sound() {
             self.bytes(frame, start, byte);
+            self.draw(frame.len() as u64, start + Duration::from_nanos(byte * frame.len() as u64));
         } else {
             self.edges(frame, start, bit, mode);
         }
@@ -145,39 +154,37 @@ impl Board {
     fn edges(&mut self, frame: &mut [u8], start: Duration, bit_ns: u64, mode: u8) {
         let idle = mode == 3;
         let mut now = start;
-        let mut host = HostLevels { sck: idle, csn: true, si: false };
+        let mut host = HostPins::controller(idle, true, false, self.knobs.floating & 1 == 1);
+        self.feed_rail(&host, now);
         self.levels(&host, now);
-        host.csn = false;
+        host.csn = Held::Low;
         self.levels(&host, now);
         for byte in frame.iter_mut() {
             let mut back = 0;
             for place in (0..8).rev() {
-                host.sck = false;
-                host.si = *byte >> place & 1 == 1;
+                host.sck = Held::Low;
+                host.si = Held::drive(*byte >> place & 1 == 1);
                 self.levels(&host, now);
-                let mut level = self.miso(&host, now);
-                let (drive, before) = (self.pins.drive, self.pins.bits);
+                let module = self.so_level(&host, now);
+                let level = self.wires.at_host(Pad::So, module, &host, self.is_dead(now)) ^ self.misread();
                 now += Duration::from_nanos(bit_ns);
-                host.sck = true;
+                host.sck = Held::High;
                 self.levels(&host, now);
-                if drive == Drive::Echo && self.pins.bits == before {
-                    // Without a clock the chip copies nothing.
-                    level = self.wires.at_host(None, &host, self.knobs.floating & 1 == 1);
-                }
                 back = back << 1 | u8::from(level);
             }
             *byte = back;
         }
-        host.sck = idle;
+        host.sck = Held::drive(idle);
         self.levels(&host, now);
-        host.csn = true;
+        host.csn = Held::High;
         self.levels(&host, now);
     }
 
     /// The chip sees new levels on its pins.
-    fn levels(&mut self, host: &HostLevels, now: Duration) {
-        let (csn, sck) = (self.wires.at_module(Pad::Csn, host), self.wires.at_module(Pad::Sck, host));
-        let mut si = self.wires.at_module(Pad::Si, host);
+    pub(super) fn levels(&mut self, host: &HostPins, now: Duration) {
+        let high = self.knobs.electrics.floats_high;
+        let (csn, sck) = (self.wires.at_module(Pad::Csn, host, high), self.wires.at_module(Pad::Sck, host, high));
+        let mut si = self.wires.at_module(Pad::Si, host, high);
         if csn != self.pins.csn {
             self.pins.csn = csn;
             if csn {
@@ -185,39 +192,60 @@ impl Board {
             } else {
                 self.pins.bits = 0;
                 self.chip_select(now);
-                self.pins.drive = self.chip_output(now);
             }
+            self.pins.drive = self.chip_output(now);
         }
-        if sck != self.pins.sck {
-            self.pins.sck = sck;
-            if sck {
-                if self.wires.ground_open() && self.chance.one_in(8) {
-                    si = !si;
-                }
-                self.pins.shifted = self.pins.shifted << 1 | u8::from(si);
-                self.pins.bits += 1;
-                if self.pins.bits.is_multiple_of(8) {
-                    self.chip_input(self.pins.shifted, now);
-                    self.pins.drive = self.chip_output(now);
-                }
+        let before = self.pins.sck.replace(sck);
+        if sck && before == Some(false) {
+            self.pins.clocked = true;
+            si ^= self.misread();
+            self.pins.shifted = self.pins.shifted << 1 | u8::from(si);
+            self.pins.bits += 1;
+            if self.pins.bits.is_multiple_of(8) {
+                self.chip_input(self.pins.shifted, now);
+                self.pins.drive = self.chip_output(now);
+                self.draw(1, now);
             }
         }
     }
 
-    /// What the host samples on MISO.
-    fn miso(&mut self, host: &HostLevels, now: Duration) -> bool {
-        if self.pins.bits == 0 {
+    /// What the chip drives on SO at this moment; `None` while the pad is high-Z.
+    pub(super) fn so_level(&mut self, host: &HostPins, now: Duration) -> Option<bool> {
+        // Between two bytes, and outside of SPI mode, time alone may have changed it.
+        if self.pins.bits.is_multiple_of(8) || !matches!(self.phase, Phase::SpiMode { .. }) {
             self.pins.drive = self.chip_output(now);
         }
-        let module = match self.pins.drive {
+        let Electrics { echo, floats_high, firmware_so, .. } = self.knobs.electrics;
+        match self.pins.drive {
+            Drive::Floating if matches!(self.phase, Phase::Running { firmware: true }) => firmware_so,
             Drive::Floating => None,
-            Drive::Echo => Some(self.wires.at_module(Pad::Si, host)),
-            // The flash answers only while it is selected.
+            Drive::Echo if self.pins.clocked || echo == Echo::AtOnce => {
+                Some(self.wires.at_module(Pad::Si, host, floats_high))
+            }
+            Drive::Echo => (echo == Echo::Clocked).then_some(false),
             Drive::Byte(byte) => Some(byte >> (7 - self.pins.bits % 8) & 1 == 1),
-        };
-        let floating = self.knobs.floating & 1 == 1;
-        let level = self.wires.at_host(module, host, floating);
-        level ^ (self.wires.ground_open() && self.chance.one_in(8))
+        }
+    }
+
+    /// Whether a level is misread this time, for want of a common ground.
+    pub(super) fn misread(&mut self) -> bool {
+        self.wires.ground_open() && self.chance.one_in(self.knobs.electrics.ground_noise)
+    }
+
+    /// The flash has moved so many bytes: a supply that is too weak gives way after a while, and the chip starts anew.
+    fn draw(&mut self, bytes: u64, now: Duration) {
+        let Some(limit) = self.faults().weak_supply else { return };
+        if !matches!(self.phase, Phase::SpiMode { .. }) {
+            return;
+        }
+        self.drawn += bytes;
+        if self.drawn >= limit {
+            self.drawn = 0;
+            self.reset(now);
+            if !self.wires.reset_reaches(self.held) {
+                self.phase = Phase::Starting { since: now, seen: 0 };
+            }
+        }
     }
 
     fn disturb_sent(&mut self, frame: &mut [u8], hz: u32) {

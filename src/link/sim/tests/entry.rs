@@ -185,10 +185,11 @@ fn each_bad_wire_has_its_own_picture() {
     assert_eq!(picture("so-open"), (0xFF, vec![0xFF; 3]));
     assert_eq!(picture("so-short-gnd"), (0x00, vec![0x00; 3]));
     assert_eq!(picture("so-short-3v3"), (0xFF, vec![0xFF; 3]));
-    assert_eq!(picture("sck-open"), (0xFF, vec![0xFF; 3]));
-    assert_eq!(picture("si-open"), (0xFF, vec![0xFF; 3]), "the chip echoes the ones it reads on a floating SI");
+    assert_eq!(picture("3v3-open"), (0xFF, vec![0xFF; 3]), "fed through its lines, it does not answer all the same");
+    assert_eq!(picture("sck-open"), (0x00, vec![0x00; 3]), "SO is low in the window until a clock comes");
+    assert_eq!(picture("si-open"), (0x7F, vec![0xFF; 3]), "the chip echoes the ones it reads on a floating SI");
     assert_eq!(picture("si-short-gnd"), (0x00, vec![0x00; 3]));
-    assert_eq!(picture("csn-open"), (0xD2, vec![0x00; 3]), "entry needs no chip select, the flash does");
+    assert_eq!(picture("csn-open"), (0x52, vec![0x00; 3]), "entry needs no chip select, the flash does");
     assert_eq!(picture("cen-open"), (0xFF, vec![0xFF; 3]), "without a reset the firmware goes on");
     assert_eq!(picture("cen-short-gnd"), (0xFF, vec![0xFF; 3]));
     assert_eq!(picture("si-so-bridged"), (0xD2, vec![0; 3]), "a bridge answers what was sent");

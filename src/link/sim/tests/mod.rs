@@ -6,6 +6,7 @@ mod frames;
 mod keeping;
 mod line;
 mod nor;
+mod probing;
 mod transcripts;
 
 use std::time::Duration;

@@ -82,8 +82,14 @@ fn draw_a_frame_of_200_by_60_with_the_hex_view(bencher: divan::Bencher) {
     std::fs::write(&path, flash).expect("written");
     let settings = bkbench::store::Settings::default();
     let theme = Theme::load("dark").expect("a theme");
-    let options =
-        tui::Options { link: None, speed: None, settings: settings.clone(), theme, folder: folder.path().into() };
+    let options = tui::Options {
+        link: None,
+        speed: None,
+        settings: settings.clone(),
+        theme,
+        folder: folder.path().into(),
+        ascii: false,
+    };
     let (mut app, _) = App::new(options);
     let area = Rect::new(0, 0, 200, 60);
     app.update(Msg::Resize(area.width, area.height));

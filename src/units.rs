@@ -167,6 +167,12 @@ pub fn parse_hex(text: &str) -> Option<Vec<u8>> {
     rest.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }
 
+/// Whether a locale takes UTF-8, from the values of `LC_ALL`, `LC_CTYPE` and `LANG`: the first that is set counts.
+pub fn is_utf8(locale: [Option<String>; 3]) -> bool {
+    let named = locale.into_iter().flatten().find(|value| !value.is_empty()).unwrap_or_default().to_ascii_lowercase();
+    cfg!(windows) || named.contains("utf-8") || named.contains("utf8")
+}
+
 /// How sure a statement is. There are no other words for it anywhere in the program (product.md rule 10).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

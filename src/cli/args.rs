@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 
+use crate::image::inspect::Choice;
 use crate::image::template::Mapping;
 use crate::link::WireKind;
 use crate::units::parse_size;
@@ -157,6 +158,12 @@ pub enum Command {
         /// Write the template here
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Show the template as a QR code instead
+        #[arg(long)]
+        qr: bool,
+        /// Name the five devices most like it from a list: devices.json of OpenBeken's web app
+        #[arg(long, value_name = "LIST")]
+        r#match: Option<PathBuf>,
         /// Check this text of a template against the dump
         #[arg(long, value_name = "TEMPLATE", conflicts_with = "output")]
         check: Option<PathBuf>,
@@ -284,14 +291,17 @@ pub enum MappingArg {
     Gui,
     /// The web importer's
     Web,
+    /// None: what OpenBeken's configuration on the module has set
+    Configured,
 }
 
-impl From<MappingArg> for Mapping {
+impl From<MappingArg> for Choice {
     fn from(arg: MappingArg) -> Self {
         match arg {
-            MappingArg::Recommended => Self::Recommended,
-            MappingArg::Gui => Self::Gui,
-            MappingArg::Web => Self::Web,
+            MappingArg::Recommended => Self::By(Mapping::Recommended),
+            MappingArg::Gui => Self::By(Mapping::Gui),
+            MappingArg::Web => Self::By(Mapping::Web),
+            MappingArg::Configured => Self::Configured,
         }
     }
 }

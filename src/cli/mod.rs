@@ -168,9 +168,12 @@ fn look(context: &Context, command: Command) -> Result<(), Problem> {
         Command::Protect { action } => device::protect(context, action),
         Command::Reboot => device::reboot(context),
         Command::Inspect { file, show_secrets } => files::inspect(context, &file, show_secrets),
-        Command::Template { file, mapping, output, check } => match check {
+        Command::Template { file, mapping, output, qr, r#match: list, check } => match check {
             Some(text) => template::check(context, Some(&file), &text),
-            None => template::template(context, &file, mapping.into(), output.as_deref()),
+            None => {
+                let wishes = template::Wishes { output: output.as_deref(), qr, list: list.as_deref() };
+                template::template(context, &file, mapping.into(), wishes)
+            }
         },
         Command::Redact { file, output, start_up_command } => share::redact(context, &file, &output, start_up_command),
         Command::Strings { file, min } => files::strings(context, &file, min),

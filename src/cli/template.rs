@@ -1,5 +1,6 @@
 //! `template`: from a dump to an OpenBeken template, and the check of a template's text.
 
+use std::io::IsTerminal;
 use std::path::Path;
 
 use serde_json::json;
@@ -7,19 +8,34 @@ use serde_json::json;
 use super::Context;
 use super::files::{name, read, to_json};
 use crate::image::finding::Severity;
-use crate::image::inspect::{self, Inspection};
+use crate::image::inspect::{self, Choice, Inspection};
 use crate::image::kind::{self, Kind};
 use crate::image::template::lint::{self, Checked};
+use crate::image::template::public::{PublicList, Similar};
+use crate::image::template::qr::{self, Fitting, Look, Unfit};
 use crate::image::template::{Mapping, Template};
-use crate::problem::{Class, Problem};
+use crate::problem::{Class, Explain, Problem};
 use crate::store;
+use crate::units::is_utf8;
 
 /// Longest file that may be the text of a template, in bytes.
 const LONGEST_TEXT: usize = 256 * 1024;
 
+/// What is wished for besides the template itself.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Wishes<'a> {
+    /// Write it to this file.
+    pub output: Option<&'a Path>,
+    /// Show it as a QR code.
+    pub qr: bool,
+    /// Look for devices like it in this list.
+    pub list: Option<&'a Path>,
+}
+
 /// `template FILE`
-pub(super) fn template(context: &Context, file: &Path, mapping: Mapping, output: Option<&Path>) -> Result<(), Problem> {
+pub(super) fn template(context: &Context, file: &Path, choice: Choice, wishes: Wishes<'_>) -> Result<(), Problem> {
     let bytes = read(file)?;
+    let Wishes { output, qr, list } = wishes;
     if output.is_none() && is_text(&bytes) {
         return check(context, None, file);
     }
@@ -27,16 +43,19 @@ pub(super) fn template(context: &Context, file: &Path, mapping: Mapping, output:
         store::must_be_new(output)?;
     }
     let found = inspect::inspect(&bytes);
-    let chosen = chosen(&found, mapping).ok_or_else(|| nothing(&found))?;
-    let app = found.firmware.as_ref().and_then(|firmware| firmware.app.as_ref());
-    let entry = chosen.to_database_entry(app.and_then(|app| app.app_name.as_deref()));
+    let chosen = found.template_of(choice).ok_or_else(|| nothing(&found, choice))?;
+    let list = list.map(read).transpose()?;
+    let list = list.map(|text| PublicList::parse(&text)).transpose().map_err(|error| error.explain())?;
+    let similar = list.as_ref().map(|list| list.similar(chosen));
+    let code = if qr { Some(code_of(chosen, found.device_name())?) } else { None };
+    let entry = chosen.to_database_entry(found.device_name());
     if let Some(output) = output {
         store::write_new(output, format!("{entry:#}\n").as_bytes())?;
     }
     let tuya = found.tuya.as_ref();
-    let document = json!({
+    let mut document = json!({
         "file": name(file),
-        "mapping": mapping.name(),
+        "mapping": choice.name(),
         "source": tuya.and_then(|tuya| tuya.user_param_key_source),
         "template": entry,
         "lines": to_json(&chosen.lines)?,
@@ -45,10 +64,21 @@ pub(super) fn template(context: &Context, file: &Path, mapping: Mapping, output:
         "problems": to_json(&found.problems)?,
         "output": output.map(|output| output.display().to_string()),
     });
+    if let Some((fitting, look)) = &code {
+        document["qr"] = json!({"holds": fitting.holds.words(), "modules": fitting.code.size(), "rows": fitting.code.rows(fitting.quiet, *look)});
+    }
+    if let (Some(list), Some(similar)) = (&list, &similar) {
+        document["list"] = json!({"devices": list.len(), "unusable": list.unusable});
+        document["similar"] = to_json(similar)?;
+    }
     context.out.result(document, || {
+        if let Some((fitting, look)) = &code {
+            context.out.say_aside(format!("holds {}; scan it on a dark ground", fitting.holds.words()));
+            return fitting.code.rows(fitting.quiet, *look).join("\n");
+        }
         let mut lines = vec![format!("{entry:#}"), String::new()];
         lines.extend(chosen.lines.iter().map(|line| format!("P{:<3} {:<18} {}", line.pin, line.value(), line.reason)));
-        if mapping == Mapping::Recommended {
+        if choice == Choice::By(Mapping::Recommended) {
             let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
             lines.extend(found.template_differences.iter().map(|difference| {
                 let (gui, web) = (shown(&difference.gui), shown(&difference.web));
@@ -57,21 +87,72 @@ pub(super) fn template(context: &Context, file: &Path, mapping: Mapping, output:
         }
         lines.extend(chosen.notes.iter().map(|note| format!("note: {note}")));
         lines.extend(found.problems.iter().map(|problem| format!("{}: {}", problem.code, problem.what)));
+        lines.extend(list.iter().zip(&similar).flat_map(|(list, similar)| alike(list, similar)));
         lines.extend(output.map(|output| format!("written to {}", output.display())));
         lines.join("\n")
     });
     Ok(())
 }
 
-fn chosen(found: &Inspection, mapping: Mapping) -> Option<&Template> {
-    match mapping {
-        Mapping::Recommended => found.template_recommended.as_ref(),
-        Mapping::Gui => found.template.as_ref(),
-        Mapping::Web => found.template_web_importer.as_ref(),
+/// The devices of a list that are most like this one, as lines.
+fn alike(list: &PublicList, similar: &[Similar]) -> Vec<String> {
+    let mut lines = vec![String::new(), format!("most alike of {} devices in the list:", list.len())];
+    for device in similar {
+        lines.push(format!("{:>3} %  {}  ({} {})", device.score, device.title(), device.chip, device.board));
+        if !device.differing.is_empty() {
+            lines.push(format!("       {}", device.differences()));
+        }
+        lines.extend(Some(format!("       {}", device.wiki)).filter(|_| !device.wiki.is_empty()));
+    }
+    if similar.is_empty() {
+        lines.push("       none has a pin in common".to_owned());
+    }
+    lines
+}
+
+/// The QR code of a template, as much as the terminal can show; all of it where there is no terminal.
+fn code_of(template: &Template, name: Option<&str>) -> Result<(Fitting, Look), Problem> {
+    let utf8 = is_utf8(["LC_ALL", "LC_CTYPE", "LANG"].map(|name| std::env::var(name).ok()));
+    let look = if utf8 { Look::Half } else { Look::Plain };
+    let window = std::io::stdout().is_terminal().then(crossterm::terminal::size).and_then(Result::ok);
+    let room = window
+        .map_or((usize::MAX, usize::MAX), |(columns, rows)| (columns.into(), usize::from(rows).saturating_sub(1)));
+    match qr::fit(template, name, look, room) {
+        Ok(fitting) => Ok((fitting, look)),
+        Err(unfit) => Err(match unfit {
+            Unfit::Window(columns, rows) => Problem::new(
+                Class::Usage,
+                "E768",
+                format!(
+                    "the QR code takes {columns} columns and {} rows; the terminal has {} and {}",
+                    rows + 1,
+                    room.0,
+                    room.1 + 1
+                ),
+                "a code that scrolls out of sight cannot be scanned",
+                "enlarge the terminal, make its font smaller, or write the template to a file with -o",
+            ),
+            Unfit::Text => Problem::new(
+                Class::Usage,
+                "E769",
+                "the template is longer than any QR code can hold",
+                "a QR code holds 2953 bytes at most",
+                "write the template to a file with -o",
+            ),
+        }),
     }
 }
 
-fn nothing(found: &Inspection) -> Problem {
+fn nothing(found: &Inspection, choice: Choice) -> Problem {
+    if choice == Choice::Configured {
+        return Problem::new(
+            Class::Usage,
+            "E770",
+            format!("no OpenBeken configuration in this file ({})", found.kind.name()),
+            "the module did not run OpenBeken when the dump was made, or never saved its configuration",
+            "leave --mapping out to make a template from the factory firmware's pin map",
+        );
+    }
     let store = match &found.tuya {
         Some(tuya) => format!("its Tuya data holds {} keys, but no pin map", tuya.keys.len()),
         None => "it holds no Tuya data".to_owned(),
@@ -90,7 +171,7 @@ pub(super) fn check(context: &Context, dump: Option<&Path>, text: &Path) -> Resu
     let found = dump.map(read).transpose()?.map(|bytes| inspect::inspect(&bytes));
     let factory = found.as_ref().and_then(|found| found.template_recommended.as_ref());
     if let (Some(found), None) = (&found, factory) {
-        return Err(nothing(found));
+        return Err(nothing(found, Choice::By(Mapping::Recommended)));
     }
     let bytes = read(text)?;
     let written = String::from_utf8_lossy(&bytes);

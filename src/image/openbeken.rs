@@ -110,6 +110,16 @@ impl Config {
         self.text(START_UP)
     }
 
+    /// Whether the start-up command sets a password, a network name or a token.
+    pub fn start_up_is_secret(&self) -> bool {
+        names_a_secret(&self.start_up())
+    }
+
+    /// The 64 flags.
+    pub fn flags(&self) -> u64 {
+        u64::from(self.word(8)) | u64::from(self.word(0xC)) << 32
+    }
+
     /// Places and names of its secrets, from the start of the sector; empty ones left out. The start-up command may
     /// hold passwords too.
     pub fn secrets(&self) -> Vec<(&'static str, Range<usize>)> {
@@ -124,7 +134,7 @@ impl Config {
             "offset": Address(self.offset as u32),
             "version": self.version,
             "crc_ok": self.good,
-            "flags": u64::from(self.word(8)) | u64::from(self.word(0xC)) << 32,
+            "flags": self.flags(),
             "change_counter": self.word(0x10) & 0xFFFF,
             "ota_counter": self.word(0x10) >> 16,
             "mqtt_port": self.word(0x294),
@@ -136,7 +146,7 @@ impl Config {
             shown[name] = serde_json::json!(if hidden { "***".to_owned() } else { text });
         }
         let start_up = self.start_up();
-        let hidden = !show && names_a_secret(&start_up);
+        let hidden = !show && self.start_up_is_secret();
         shown["start_up_command"] = serde_json::json!(if hidden { "***".to_owned() } else { start_up });
         shown
     }

@@ -34,6 +34,8 @@ pub struct Options {
     pub theme: Theme,
     /// Where the file picker starts.
     pub folder: PathBuf,
+    /// Whether the terminal shows nothing but ASCII.
+    pub ascii: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,7 @@ const KEYS: &[Bind<Global>] = &[
     bind("3", "Dump", "Dump: hex view and search.", Global::Tab(2)),
     bind("4", "Protect", "Protect: status registers and the lock.", Global::Tab(3)),
     bind("5", "Flash", "Flash: plan, agree, write, prove.", Global::Tab(4)),
+    bind("6", "Config", "Config: pins, their reasons, the template for OpenBeken.", Global::Tab(5)),
     bind("tab", "next tab", "To the next tab.", Global::NextTab),
     bind("shift-tab", "previous tab", "To the previous tab.", Global::PreviousTab),
     bind("l", "log", "Show or hide the log.", Global::Log),
@@ -112,6 +115,7 @@ impl App {
             module,
             wire,
             folder: options.folder,
+            ascii: options.ascii,
             speed: options.speed,
             first_link,
             quiet: None,
@@ -344,6 +348,7 @@ impl App {
             Done::Loaded(target, Ok(file)) => match target {
                 Target::Dump => shared.dump = Some(Arc::clone(file)),
                 Target::Image => shared.image = Some(Arc::clone(file)),
+                Target::Template => {}
             },
             Done::Loaded(_, Err(problem)) => acts.push(Act::Open(Box::new(ProblemBox::new("open", problem.clone())))),
             Done::Backup { chip_key, state, problem } => {
@@ -359,6 +364,7 @@ impl App {
                     acts.push(Act::Open(Box::new(ProblemBox::new("backups", problem.clone()))));
                 }
             }
+            Done::FileWritten(path) => acts.push(Act::Say(format!("written: {}", path.display()))),
             Done::NothingUnfinished => {}
             Done::Unfinished(sentence, file) => {
                 let text = vec![
@@ -382,7 +388,7 @@ impl App {
                 }
             }
             Done::Failed(problem) => acts.push(Act::Open(Box::new(ProblemBox::new("file", problem.clone())))),
-            Done::Listed(..) | Done::Peeked(..) | Done::Found(..) => {}
+            Done::Listed(..) | Done::Peeked(..) | Done::Found(..) | Done::Inspected(..) => {}
         }
         for overlay in &mut self.overlays {
             acts.extend(overlay.done(done, &self.shared));

@@ -20,6 +20,8 @@ pub enum Effect {
     Cancel(JobId),
     /// Have a worker do something that may take a while.
     Work(Task),
+    /// Put a text on the clipboard of the terminal.
+    Copy(String),
     /// Stop the process until the shell continues it.
     Suspend,
     /// Leave.
@@ -43,8 +45,12 @@ pub enum Task {
     TakeBackup(Arc<KnownBackup>),
     /// Take a file that is open already.
     Take(Target, Arc<OpenFile>),
+    /// Write a new file; one that is there is never replaced.
+    WriteFile(PathBuf, Arc<[u8]>),
     /// Look for a write of a chip that was cut off.
     FindUnfinished(Arc<Identity>),
+    /// Tell what a file holds: pins, template, Tuya store.
+    Inspect(Arc<OpenFile>),
     /// Search a file.
     Find(Arc<Search>),
     /// Look for a proven backup of a chip.

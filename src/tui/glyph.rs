@@ -6,6 +6,7 @@ use ratatui::buffer::Buffer;
 
 use super::theme::Role;
 use crate::units::Verdict;
+pub use crate::units::is_utf8;
 
 /// The current row.
 pub const HERE: &str = "▶";
@@ -13,6 +14,8 @@ pub const HERE: &str = "▶";
 pub const PROVEN: &str = "✔";
 /// Failed.
 pub const FAILED: &str = "✘";
+/// The importers disagree.
+pub const DIFFERS: &str = "≠";
 /// A finished step of the journey.
 pub const STEP_DONE: &str = "●";
 /// A step of the journey that lies ahead.
@@ -29,6 +32,9 @@ pub const fn verdict(verdict: Verdict) -> (&'static str, Role) {
 }
 
 const STAND_INS: &[(&str, &str)] = &[
+    ("≠", "!"),
+    ("▀", "\""),
+    ("▄", "_"),
     ("✔", "+"),
     ("✘", "x"),
     ("·", "."),
@@ -76,12 +82,6 @@ pub fn to_ascii(buf: &mut Buffer) {
         let stand_in = STAND_INS.iter().find(|(rich, _)| *rich == symbol).map_or("?", |(_, plain)| plain);
         cell.set_symbol(stand_in);
     }
-}
-
-/// Whether a locale takes UTF-8, from the values of `LC_ALL`, `LC_CTYPE` and `LANG`: the first that is set counts.
-pub fn is_utf8(locale: [Option<String>; 3]) -> bool {
-    let named = locale.into_iter().flatten().find(|value| !value.is_empty()).unwrap_or_default().to_ascii_lowercase();
-    cfg!(windows) || named.contains("utf-8") || named.contains("utf8")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The workbench on the screen: five tabs fed by one session.
+//! The workbench on the screen: six tabs fed by one session.
 //!
 //! The shape is `update(Msg) -> Vec<Effect>` and a pure `view`: [`App`] holds all state and touches neither terminal
 //! nor file nor clock, [`run`] does all of that. Tabs and overlays are families: a contract, one file each, a table.

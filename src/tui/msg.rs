@@ -7,6 +7,7 @@ use std::time::Duration;
 use crossterm::event::{KeyEvent, MouseEvent};
 
 use super::shared::{BackupState, OpenFile};
+use crate::image::inspect::Inspection;
 use crate::image::search::Hits;
 use crate::link::Endpoint;
 use crate::problem::Problem;
@@ -44,6 +45,8 @@ pub enum Done {
     Peeked(PathBuf, String),
     /// A file was loaded.
     Loaded(Target, Result<Arc<OpenFile>, Problem>),
+    /// A file was looked through.
+    Inspected(Arc<OpenFile>, Arc<Inspection>),
     /// A search ended.
     Found(Arc<Search>, Hits),
     /// The store was asked for a backup of a chip.
@@ -68,6 +71,8 @@ pub enum Done {
         /// Why it is not proven.
         problem: Option<Problem>,
     },
+    /// A new file was written.
+    FileWritten(PathBuf),
     /// A task could not be done at all.
     Failed(Problem),
 }
@@ -90,6 +95,8 @@ pub enum Target {
     Dump,
     /// To be written.
     Image,
+    /// The text of a template, to be checked.
+    Template,
 }
 
 /// A search.

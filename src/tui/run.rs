@@ -61,15 +61,15 @@ pub fn run(start: Start) -> Result<(), Problem> {
     let session = session(&sender, &server)?;
     let tasks = spawn_worker(start.settings.clone(), sender.clone())?;
     let mouse = start.settings.mouse;
-    let screen =
-        Screen::take(mouse, !glyph::is_utf8(["LC_ALL", "LC_CTYPE", "LANG"].map(|name| std::env::var(name).ok())))?;
+    let ascii = !glyph::is_utf8(["LC_ALL", "LC_CTYPE", "LANG"].map(|name| std::env::var(name).ok()));
+    let screen = Screen::take(mouse, ascii)?;
     watch_signals(&sender)?;
     let watcher = sender.clone();
     spawn("terminal", move || watch_terminal(&watcher))?;
     spawn("input", move || read_input(&sender))?;
 
     let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    let options = Options { link: start.link, speed: start.speed, settings: start.settings, theme, folder };
+    let options = Options { link: start.link, speed: start.speed, settings: start.settings, theme, folder, ascii };
     let (app, effects) = App::new(options);
     let mut bench = Bench { app, screen, session, server, signals, tasks, open: true };
     bench.resized();
@@ -264,6 +264,10 @@ impl Bench {
                 Effect::Work(task) => {
                     // The worker ends only with this program.
                     let _ = self.tasks.send(task);
+                }
+                Effect::Copy(text) => {
+                    // A terminal that is gone is noticed when the next frame is drawn.
+                    let _ = self.screen.copy(&text);
                 }
                 Effect::Suspend => self.suspend(),
                 Effect::Quit => self.open = false,

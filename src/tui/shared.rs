@@ -44,6 +44,8 @@ pub struct Shared {
     pub wire: WireKind,
     /// Where the file picker starts.
     pub folder: PathBuf,
+    /// Whether the terminal shows nothing but ASCII.
+    pub ascii: bool,
     /// Speed of the next connect in Hz or baud; `None` is the usual one.
     pub speed: Option<u32>,
     /// The link the program was started with.

@@ -5,6 +5,7 @@ use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use crossterm::clipboard::CopyToClipboard;
 use crossterm::cursor::{Hide, Show};
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
@@ -75,6 +76,12 @@ impl Screen {
         self.terminal.backend_mut().clear_region(ClearType::All)?;
         self.terminal.swap_buffers();
         Ok(())
+    }
+
+    /// Puts a text on the terminal's clipboard (OSC 52), which works over SSH too. Whether the terminal took it cannot be
+    /// known.
+    pub fn copy(&mut self, text: &str) -> io::Result<()> {
+        execute!(self.terminal.backend_mut(), CopyToClipboard::to_clipboard_from(text))
     }
 
     /// Columns and rows.

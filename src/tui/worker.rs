@@ -12,7 +12,7 @@ use super::effect::Task;
 use super::msg::{Done, FolderEntry, Target};
 use super::shared::{BackupState, KnownBackup, OpenFile, about};
 use crate::archive;
-use crate::image::{firmware, search};
+use crate::image::{firmware, inspect, search};
 use crate::job::{BackupRead, Identity, ProvenBackup};
 use crate::link;
 use crate::problem::{Class, Explain, Problem};
@@ -51,6 +51,14 @@ pub fn perform(task: Task, settings: &Settings) -> Done {
             let hits = search::find_all(&search.file.bytes, &search.pattern, KEPT_HITS);
             Done::Found(search, hits)
         }
+        Task::Inspect(file) => {
+            let found = inspect::inspect(&file.bytes);
+            Done::Inspected(file, Arc::new(found))
+        }
+        Task::WriteFile(path, bytes) => match store::write_new(&path, &bytes) {
+            Ok(()) => Done::FileWritten(path),
+            Err(error) => Done::Failed(error.explain()),
+        },
         Task::FindBackup(identity) => find_backup(settings, &identity),
         Task::SaveBackup(read) => save_backup(settings, &read),
     }

@@ -15,12 +15,21 @@ impl Template {
             "model": "",
             "chip": self.chip.as_deref().unwrap_or("unknown"),
             "board": self.board.as_deref().unwrap_or("unknown"),
-            "flags": "0",
+            "flags": self.flags.to_string(),
             "keywords": keywords,
             "pins": self.pins(),
             "command": self.command(),
             "image": "",
             "wiki": "",
         })
+    }
+
+    /// Pins and start-up command alone, which is all that OpenBeken needs.
+    pub fn to_short(&self) -> Value {
+        let mut short = json!({"pins": self.pins()});
+        if !self.commands.is_empty() {
+            short["command"] = self.command().into();
+        }
+        short
     }
 }

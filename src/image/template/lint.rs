@@ -59,7 +59,7 @@ pub fn check(text: &str, factory: Option<&Template>) -> Checked {
         Some(Node::Object { pairs, .. }) => checker.device(pairs),
         _ => checker.error(0, "no template in the text", "paste the whole text, from { to }"),
     }
-    checker.meter_pins();
+    checker.meter_pins(factory);
     if let Some(factory) = factory {
         checker.compare(factory);
     }
@@ -193,13 +193,15 @@ impl Checker<'_> {
     }
 
     /// CF, CF1 and SEL belong together, and an inverted SEL is rare.
-    fn meter_pins(&mut self) {
+    fn meter_pins(&mut self, factory: Option<&Template>) {
         let place = |wanted: &str| self.pins.values().find(|pin| pin.role == Some(wanted)).map(|pin| pin.at);
         let (cf, cf1) = (place("BL0937CF"), place("BL0937CF1"));
         let (select, inverted) = (place("BL0937SEL"), place("BL0937SEL_n"));
         if let (Some(_), Some(at)) = (select, inverted) {
             self.error(at, "both BL0937SEL and BL0937SEL_n", "the meter has one select pin; keep one of them");
-        } else if let Some(at) = inverted {
+        } else if let Some(at) = inverted
+            && !factory.is_some_and(|factory| factory.lines.iter().any(|line| line.role == "BL0937SEL_n"))
+        {
             self.warning(
                 at,
                 "BL0937SEL_n inverts the select pin: voltage and current change places",
@@ -293,6 +295,10 @@ mod tests {
         let checked = check(&text, Some(&factory));
         assert!(checked.lints.iter().any(|lint| lint.what.contains("differs from the device")), "{checked:?}");
         assert_eq!(check(GOOD, Some(&factory)).lints, []);
+        // Where the device itself says that its select pin is active low, there is nothing to doubt.
+        let mut low = factory;
+        low.lines[2].role = "BL0937SEL_n";
+        assert_eq!(check(&text, Some(&low)).lints, []);
     }
 
     #[test]

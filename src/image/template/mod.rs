@@ -3,8 +3,11 @@
 
 pub mod lint;
 pub mod mapping;
+pub mod public;
+pub mod qr;
 pub mod roles;
 
+mod configured;
 mod json;
 
 use std::collections::BTreeMap;
@@ -76,6 +79,8 @@ pub struct Template {
     pub lines: Vec<Line>,
     /// Start-up commands.
     pub commands: Vec<String>,
+    /// OpenBeken's flags; 0 where the factory configuration is the source, which knows none.
+    pub flags: u64,
     /// Whether a second processor has the pins.
     pub tuyamcu: bool,
     /// What to look at by hand: pins without a role, settings without a command.
@@ -93,7 +98,8 @@ impl Template {
         self.lines.iter().map(|line| (line.pin.to_string(), line.value().into())).collect()
     }
 
-    fn line(&self, pin: u8) -> Option<&Line> {
+    /// The line of a pin.
+    pub fn line(&self, pin: u8) -> Option<&Line> {
         self.lines.iter().find(|line| line.pin == pin)
     }
 }

@@ -6,8 +6,10 @@ mod help;
 mod journey;
 mod pick_file;
 mod problem;
+mod qr;
 mod quit;
 mod reader;
+mod save_as;
 
 pub use choose::Choose;
 pub use confirm::Confirm;
@@ -15,8 +17,10 @@ pub use help::Help;
 pub use journey::JourneyList;
 pub use pick_file::PickFile;
 pub use problem::ProblemBox;
+pub use qr::QrCode;
 pub use quit::Quit;
 pub use reader::Reader;
+pub use save_as::SaveAs;
 
 use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;

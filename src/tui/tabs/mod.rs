@@ -1,5 +1,6 @@
 //! The tabs: one contract, one folder or file each, and the table.
 
+mod config;
 mod connect;
 mod dump;
 mod flash;
@@ -17,5 +18,6 @@ pub fn all() -> Vec<Box<dyn Tab>> {
         Box::new(dump::Dump::default()),
         Box::new(protect::Protect::default()),
         Box::new(flash::Flash::default()),
+        Box::new(config::Config::default()),
     ]
 }

@@ -23,6 +23,8 @@ pub enum TabId {
     Protect,
     /// Plan and write.
     Flash,
+    /// Pins and template.
+    Config,
 }
 
 /// A tab. Tabs never see each other: they read [`Shared`] and answer with [`Act`]s.

@@ -111,7 +111,7 @@ fn tab_texts(tabs: &[&str], active: usize, width: u16) -> Vec<(String, u16, bool
         .enumerate()
         .map(|(index, title)| {
             let here = index == active;
-            let title = if here || width >= 56 { *title } else { "" };
+            let title = if here || width >= 60 { *title } else { "" };
             let text = if title.is_empty() {
                 format!(" {} ", index + 1)
             } else if here {

@@ -44,6 +44,7 @@ struct Inner {
     started: Vec<JobSpec>,
     next: u64,
     left: bool,
+    copied: Option<String>,
 }
 
 impl Desk {
@@ -60,6 +61,7 @@ impl Desk {
             settings: Settings::default(),
             theme: Theme::load(theme).expect("a theme"),
             folder: PathBuf::from("/"),
+            ascii: false,
         };
         let (app, effects) = App::new(options);
         let (commands, inbox) = channel();
@@ -72,6 +74,7 @@ impl Desk {
             started: Vec::new(),
             next: 0,
             left: false,
+            copied: None,
         }));
         let seen = Rc::clone(&inner);
         let actor = Actor::new(inbox, Box::new(move |event| seen.borrow_mut().event(&event)));
@@ -126,6 +129,11 @@ impl Desk {
     /// Whether the workbench wished to leave.
     pub fn left(&self) -> bool {
         self.inner.borrow().left
+    }
+
+    /// What was put on the clipboard last.
+    pub fn copied(&self) -> Option<String> {
+        self.inner.borrow().copied.clone()
     }
 
     /// The window as text, at the home size.
@@ -185,6 +193,7 @@ impl Desk {
                     let done = perform(task);
                     self.inner.borrow_mut().update(Msg::Done(Box::new(done)));
                 }
+                Effect::Copy(text) => self.inner.borrow_mut().copied = Some(text),
                 Effect::Quit => self.inner.borrow_mut().left = true,
                 Effect::Cancel(_) | Effect::Suspend => {}
             }

@@ -242,6 +242,7 @@ fn a_lost_terminal_does_not_stop_a_job_from_the_screen() {
         settings: bkbench::store::Settings::default(),
         theme: Theme::load("dark").expect("a theme"),
         folder: "/".into(),
+        ascii: false,
     };
     let (mut app, _) = App::new(options);
     let what = What::Started { id: JobId(7), title: "write", changes_chip: true, backup: None };

@@ -1,5 +1,6 @@
 //! The workbench as a person sees it.
 
+mod config;
 mod desk;
 mod journey;
 mod rules;

@@ -2,7 +2,8 @@
 
 use super::desk::{Desk, openbeken};
 
-const TABS: [(&str, &str); 5] = [("1", "wiring"), ("2", "connect"), ("3", "dump"), ("4", "protect"), ("5", "flash")];
+const TABS: [(&str, &str); 6] =
+    [("1", "wiring"), ("2", "connect"), ("3", "dump"), ("4", "protect"), ("5", "flash"), ("6", "config")];
 
 /// A desk in the middle of its work.
 fn with_desk(test: impl FnOnce(&mut Desk)) {
@@ -59,7 +60,10 @@ fn no_size_of_window_is_a_fault() {
     if let Some(image) = openbeken("BK7231T") {
         desk.keys("5 o").types(&image.display().to_string()).keys("enter");
     }
-    for keys in ["1", "2", "3", "4", "5", "?", "esc", "J", "esc", "o", "esc", "1 m", "esc 3 r", "esc t", "esc 4 u"] {
+    for keys in [
+        "1", "2", "3", "4", "5", "6", "Q", "esc", "t", "esc", "?", "esc", "J", "esc", "o", "esc", "1 m", "esc 3 r",
+        "esc t", "esc 4 u",
+    ] {
         desk.keys(keys);
         for (width, height) in [(1, 1), (2, 30), (30, 2), (40, 10), (41, 12), (80, 10), (200, 60), (500, 11), (40, 200)]
         {

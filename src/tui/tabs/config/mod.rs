@@ -1,0 +1,227 @@
+//! Tab 6: what the pins of the open dump do, why, and the template for OpenBeken made of it.
+
+mod view;
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use crossterm::event::KeyEvent;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{Tab, TabId};
+use crate::image::inspect::{Choice, Inspection};
+use crate::image::template::lint::{self, Checked};
+use crate::image::template::{Difference, Template};
+use crate::tui::effect::{Act, Response, Task};
+use crate::tui::keys::{self, Bind, KeyLine, bind};
+use crate::tui::msg::{Done, Target};
+use crate::tui::overlay::{PickFile, QrCode, Reader, SaveAs};
+use crate::tui::shared::{OpenFile, Shared, Step};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Why,
+    Whole,
+    Mapping,
+    Save,
+    Copy,
+    Qr,
+    Check,
+    Open,
+    Backup,
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    Clear,
+}
+
+const KEYS: &[Bind<Action>] = &[
+    bind("w", "save…", "Save the template to a new file.", Action::Save),
+    bind("y", "copy", "Put the template on the terminal's clipboard; works over SSH.", Action::Copy),
+    bind("Q", "QR code", "Show the template as a QR code.", Action::Qr),
+    bind("m", "mapping", "Whose rules make the template: recommended, desktop flasher, web importer.", Action::Mapping),
+    bind("enter", "why", "Why this pin has its role, and what the importers make of it.", Action::Why),
+    bind("t", "template", "The whole template as text.", Action::Whole),
+    bind("c", "check…", "Check the text of a template against this device; or paste it here.", Action::Check),
+    bind("o", "open…", "Open a dump.", Action::Open),
+    bind("b", "backup", "Take the backup of the connected chip.", Action::Backup),
+    bind("up k", "up", "To the pin above.", Action::Up),
+    bind("down j", "down", "To the pin below.", Action::Down),
+    bind("pgup", "page up", "One page up.", Action::PageUp),
+    bind("pgdn space", "page down", "One page down.", Action::PageDown),
+    bind("esc", "clear", "Put the result of a check away.", Action::Clear),
+];
+
+/// What an open file holds.
+struct Found {
+    file: Arc<OpenFile>,
+    inspection: Arc<Inspection>,
+    choice: Choice,
+}
+
+impl Found {
+    fn template(&self) -> Option<&Template> {
+        self.inspection.template_of(self.choice)
+    }
+
+    /// What the importers make of a pin, where they differ from what is recommended.
+    fn difference(&self, pin: u8) -> Option<&Difference> {
+        let made = matches!(self.choice, Choice::By(_));
+        self.inspection.template_differences.iter().find(|difference| made && difference.pin == pin)
+    }
+
+    /// The template as it is saved and copied.
+    fn text(&self) -> Option<String> {
+        Some(format!("{:#}\n", self.template()?.to_database_entry(self.inspection.device_name())))
+    }
+}
+
+/// State of the tab.
+#[derive(Default)]
+pub struct Config {
+    found: Option<Found>,
+    row: usize,
+    /// A template's text that was checked: its name, and what is wrong with it.
+    checked: Option<(String, Checked)>,
+    /// Rows of the list as last drawn.
+    page: Cell<usize>,
+}
+
+impl Config {
+    /// What the open file holds, once it was looked through.
+    fn current(&self, cx: &Shared) -> Option<&Found> {
+        let file = cx.dump.as_ref()?;
+        self.found.as_ref().filter(|found| Arc::ptr_eq(&found.file, file))
+    }
+
+    fn check(&mut self, name: &str, text: &str) {
+        let factory = self.found.as_ref().and_then(|found| found.inspection.template_recommended.as_ref());
+        self.checked = Some((name.to_owned(), lint::check(text, factory)));
+    }
+
+    fn switch(&mut self) {
+        let Some(found) = &mut self.found else { return };
+        let choices = found.inspection.choices();
+        let next = choices.iter().position(|choice| *choice == found.choice).map_or(0, |at| at + 1);
+        found.choice = choices.get(next).or(choices.first()).copied().unwrap_or(found.choice);
+        self.row = 0;
+    }
+
+    /// Saves, copies or shows the template.
+    fn export(&self, action: Action, cx: &Shared) -> Vec<Act> {
+        let nothing = || vec![Act::Say("there is no template: this file names no pins".to_owned())];
+        let Some((found, template)) = self.current(cx).and_then(|found| Some((found, found.template()?))) else {
+            return nothing();
+        };
+        let text = found.text().unwrap_or_default();
+        let name = found.inspection.device_name();
+        match action {
+            Action::Save => {
+                let file = format!("{}-template.json", stem(&found.file.name));
+                let bytes = text.into_bytes().into();
+                vec![Act::Open(Box::new(SaveAs::new("Save the template", &cx.folder, &file, bytes)))]
+            }
+            Action::Copy => vec![
+                Act::Effect(crate::tui::effect::Effect::Copy(text)),
+                Act::Say("sent to the terminal's clipboard; tmux passes it on with set-clipboard on".to_owned()),
+            ],
+            Action::Qr => vec![Act::Open(Box::new(QrCode::new(template.clone(), name)))],
+            _ => vec![Act::Open(Box::new(Reader::new("Template", text.lines().map(str::to_owned).collect())))],
+        }
+    }
+}
+
+/// The name of a file without its ending.
+fn stem(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
+impl Tab for Config {
+    fn id(&self) -> TabId {
+        TabId::Config
+    }
+
+    fn title(&self) -> &'static str {
+        "Config"
+    }
+
+    fn keys(&self) -> Vec<KeyLine> {
+        keys::lines(KEYS)
+    }
+
+    fn hints(&self, cx: &Shared) -> Vec<KeyLine> {
+        let actions: &[Action] = match self.current(cx) {
+            _ if self.checked.is_some() => &[Action::Clear, Action::Check],
+            Some(found) if found.template().is_some() => {
+                &[Action::Save, Action::Copy, Action::Qr, Action::Mapping, Action::Why, Action::Check]
+            }
+            _ => &[Action::Open, Action::Backup, Action::Check],
+        };
+        keys::hints(KEYS, actions)
+    }
+
+    fn paste(&mut self, text: &str) {
+        self.check("the pasted text", text);
+    }
+
+    fn key(&mut self, key: KeyEvent, cx: &Shared) -> Response {
+        let Some(action) = keys::find(KEYS, &key) else { return Response::Ignored };
+        let last = self.current(cx).and_then(Found::template).map_or(0, |template| template.lines.len().max(1) - 1);
+        let page = self.page.get().max(1);
+        match action {
+            Action::Open => return Response::Taken(PickFile::open(Target::Dump, &cx.folder)),
+            Action::Check => return Response::Taken(PickFile::open(Target::Template, &cx.folder)),
+            Action::Backup => {
+                return Response::act(match cx.backup.proven() {
+                    Some(known) => Act::work(Task::ShowBackup(Arc::clone(known))),
+                    None => Act::Say("there is no proven backup of a connected chip; 2, then b makes one".to_owned()),
+                });
+            }
+            Action::Save | Action::Copy | Action::Qr | Action::Whole => {
+                return Response::Taken(self.export(action, cx));
+            }
+            Action::Why => {
+                let text = self.current(cx).map(|found| view::why(found, self.row)).unwrap_or_default();
+                return if text.is_empty() {
+                    Response::nothing()
+                } else {
+                    Response::act(Act::Open(Box::new(Reader::new("Why", text))))
+                };
+            }
+            Action::Mapping => self.switch(),
+            Action::Up => self.row = self.row.saturating_sub(1),
+            Action::Down => self.row = (self.row + 1).min(last),
+            Action::PageUp => self.row = self.row.saturating_sub(page),
+            Action::PageDown => self.row = (self.row + page).min(last),
+            Action::Clear if self.checked.is_some() => self.checked = None,
+            Action::Clear => return Response::Ignored,
+        }
+        Response::act(Act::Journey(Step::Read, true))
+    }
+
+    fn done(&mut self, done: &Done, cx: &Shared) -> Vec<Act> {
+        match done {
+            Done::Loaded(Target::Dump, Ok(_)) | Done::Saved { .. } => {
+                self.row = 0;
+                self.checked = None;
+                cx.dump.iter().map(|file| Act::work(Task::Inspect(Arc::clone(file)))).collect()
+            }
+            Done::Inspected(file, inspection) => {
+                let choice = inspection.choices().first().copied().unwrap_or(Choice::ALL[0]);
+                self.found = Some(Found { file: Arc::clone(file), inspection: Arc::clone(inspection), choice });
+                Vec::new()
+            }
+            Done::Loaded(Target::Template, Ok(file)) => {
+                self.check(&file.name, &String::from_utf8_lossy(&file.bytes));
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn view(&self, area: Rect, buf: &mut Buffer, cx: &Shared) {
+        view::draw(self, area, buf, cx);
+    }
+}

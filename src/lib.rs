@@ -46,7 +46,7 @@
 //! | 0 | [`units`], [`problem`] | spans, sizes, verdicts; the shape of a failure | – |
 //! | 1 | [`codec`] | bytes ↔ messages: Beken download frames, NOR commands and status registers | 0 |
 //! | 1 | [`image`] | what bytes mean: code blocks, keys, headers, votes, regions, search | 0 |
-//! | 1 | [`link`] | byte traits, clock, drivers, the simulator | 0 |
+//! | 1 | [`link`] | byte traits, clock, drivers, the computer they sit in, the simulator | 0 |
 //! | 2 | [`chip`] | static facts: flash parts, modules, header pins | 0, 1 |
 //! | 2 | [`store`] | settings, backups and journals on disk | 0, `image` |
 //! | 3 | [`device`] | one flash, over UART or SPI | 0–2, but not `store` |

@@ -51,8 +51,12 @@ pub struct Args {
 /// The headless commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List what can be connected to, what stands in the way, and the remedy
-    Links,
+    /// List what can be connected to, who uses it, what stands in the way, and the remedy
+    Links {
+        /// Look at copies of another computer's /sys, /proc, /etc and /dev in this folder instead
+        #[arg(long, value_name = "FOLDER")]
+        root: Option<PathBuf>,
+    },
     /// Show which pad goes to which pin
     Wiring {
         /// The module, as printed on its shield: WB2S, CB3S, CBU …

@@ -1,29 +1,57 @@
 //! Commands about the computer and the program: links, wiring, config, completions, man.
 
+use std::path::Path;
+
 use clap::CommandFactory;
 use serde_json::{Value, json};
 
 use super::{Args, Context};
 use crate::chip::{self, WireRow};
-use crate::link::{self, WireKind};
+use crate::link::host::Host;
+use crate::link::{self, Endpoint, WireKind};
 use crate::problem::{Class, Problem};
 
-/// `links`
-pub(super) fn links(context: &Context) -> Result<(), Problem> {
-    let found = link::endpoints();
-    context.out.result(json!({"links": &found}), || {
-        let widest = found.iter().map(|endpoint| endpoint.link.len()).max().unwrap_or(0);
-        let longest = found.iter().map(|endpoint| endpoint.about.len()).max().unwrap_or(0);
-        let lines = found.iter().map(|endpoint| {
-            let state = endpoint.obstacle.as_ref().map_or_else(
-                || "ready".to_owned(),
-                |problem| format!("{} {}: {}", problem.code, problem.what, problem.remedy),
-            );
-            format!("{:<widest$}  {:<longest$}  {state}", endpoint.link, endpoint.about)
-        });
-        lines.collect::<Vec<_>>().join("\n")
-    });
+/// `links`: everything that can be opened; of the copied files of another computer, its ports and buses.
+pub(super) fn links(context: &Context, root: Option<&Path>) -> Result<(), Problem> {
+    let found = match root {
+        None => link::endpoints(),
+        Some(folder) => link::host::endpoints(&copied(folder)?, context.settings.cen),
+    };
+    context.out.result(json!({"links": &found}), || links_text(&found));
     Ok(())
+}
+
+/// The copied files of another computer.
+pub(super) fn copied(folder: &Path) -> Result<Host, Problem> {
+    if folder.is_dir() {
+        return Ok(Host::copied(folder));
+    }
+    Err(Problem::new(
+        Class::Usage,
+        "E757",
+        format!("{} is no folder", folder.display()),
+        "--root takes a folder with copies of another computer's /sys, /proc, /etc and /dev",
+        "leave --root out to look at this computer",
+    ))
+}
+
+fn links_text(found: &[Endpoint]) -> String {
+    let widest = found.iter().map(|endpoint| endpoint.link.len()).max().unwrap_or(0);
+    let longest = found.iter().map(|endpoint| endpoint.about.len()).max().unwrap_or(0);
+    let mut lines = Vec::new();
+    for endpoint in found {
+        let state = endpoint.obstacle.as_ref().map_or_else(
+            || "ready".to_owned(),
+            |problem| format!("{} {}: {}", problem.code, problem.what, problem.remedy),
+        );
+        lines.push(format!("{:<widest$}  {:<longest$}  {state}", endpoint.link, endpoint.about));
+        let remarks = endpoint.device.iter().flat_map(|device| device.remarks());
+        lines.extend(remarks.map(|line| format!("    {line}")));
+    }
+    if found.is_empty() {
+        lines.push("Nothing was found.".to_owned());
+    }
+    lines.join("\n")
 }
 
 /// `wiring`

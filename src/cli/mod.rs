@@ -157,7 +157,7 @@ fn look(context: &Context, command: Command) -> Result<(), Problem> {
         Command::Rf { action: RfAction::Extract { backup, output } } => {
             write::extract(context, backup.as_deref(), output.as_deref())
         }
-        Command::Links => host::links(context),
+        Command::Links { root } => host::links(context, root.as_deref()),
         Command::Wiring { module, wire } => host::wiring(context, &module, wire.map(Into::into)),
         Command::Info => device::info(context),
         Command::Read { output, start, length } => match (start, length) {

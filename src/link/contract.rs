@@ -3,8 +3,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::host::Device;
+use super::host::owners::Owner;
 use super::lock::Holder;
 use crate::problem::{Class, Explain, Problem};
+
+/// Code of a port or bus that somebody else holds.
+const BUSY: &str = "E204";
 
 /// A serial port, 8N1, as far as the boot loaders need one (uart-protocol.md §2).
 pub trait SerialLink {
@@ -212,6 +217,8 @@ pub struct Endpoint {
     pub about: String,
     /// What stands in the way of using it, with its remedy; `None` when it is ready.
     pub obstacle: Option<Problem>,
+    /// What the computer knows about the device behind it; `None` where there is none, as behind a simulated module.
+    pub device: Option<Box<Device>>,
 }
 
 /// What a transport can fail with.
@@ -242,10 +249,48 @@ pub enum LinkError {
         group: &'static str,
     },
     /// Somebody else holds it.
-    #[error("{name} is in use by another program")]
+    #[error("{name} is in use by {}", .by.as_ref().map_or("another program", |owner| owner.who.as_str()))]
     Busy {
         /// The node.
         name: String,
+        /// Who holds it, where that is known.
+        by: Option<Box<Owner>>,
+    },
+    /// The user is in the node's group, and this session is older than that.
+    #[error("{name}: this session does not have the group {group} yet")]
+    LoginAgain {
+        /// The node.
+        name: String,
+        /// The group.
+        group: String,
+    },
+    /// The node belongs to a group that such nodes usually do not belong to, and the user is not in it.
+    #[error("{name}: only the group {group} may use it")]
+    OtherGroup {
+        /// The node.
+        name: String,
+        /// The group.
+        group: String,
+    },
+    /// The node belongs to its owner alone.
+    #[error("{name}: only {owner} may use it")]
+    OwnerOnly {
+        /// The node.
+        name: String,
+        /// The owner.
+        owner: String,
+        /// How to hand it to a group.
+        remedy: String,
+    },
+    /// A program took the adapter, so that it has no port.
+    #[error("{name} has no port: {by} took it")]
+    Taken {
+        /// The adapter.
+        name: String,
+        /// The program.
+        by: String,
+        /// What makes it let go.
+        remedy: String,
     },
     /// Another process of this program has it open.
     #[error("{name} is in use by {}", .holder.as_ref().map_or_else(|| "another process of this program".to_owned(), ToString::to_string))]
@@ -332,12 +377,43 @@ impl Explain for LinkError {
                 format!("your user is not in the group {group}"),
                 format!("sudo usermod -aG {group} $USER, then log out and in again"),
             ),
-            Self::Busy { .. } => Problem::new(
+            Self::Busy { by: Some(owner), .. } => {
+                Problem::new(Class::Host, BUSY, what, owner.kind.cause(), owner.remedy.clone())
+            }
+            Self::Busy { by: None, .. } => Problem::new(
                 Class::Host,
-                "E204",
+                BUSY,
                 what,
                 "another program holds the port (a serial console, ModemManager or a second bkbench)",
                 "close it, then connect again",
+            ),
+            Self::LoginAgain { group, .. } => Problem::new(
+                Class::Host,
+                "E220",
+                what,
+                format!("your user is in the group {group}, but was added after this session began"),
+                format!("log out and in again; until then `newgrp {group}` opens a shell that has the group"),
+            ),
+            Self::OtherGroup { group, .. } => Problem::new(
+                Class::Host,
+                "E221",
+                what,
+                "your user is not in that group",
+                format!("sudo usermod -aG {group} $USER, then log out and in again"),
+            ),
+            Self::OwnerOnly { remedy, .. } => Problem::new(
+                Class::Host,
+                "E222",
+                what,
+                "no rule of this system hands the node to a group",
+                remedy.clone(),
+            ),
+            Self::Taken { remedy, .. } => Problem::new(
+                Class::Host,
+                "E223",
+                what,
+                "it takes common USB serial chips for something of its own",
+                remedy.clone(),
             ),
             Self::Held { holder, .. } => Problem::new(
                 Class::Host,

@@ -4,7 +4,7 @@ pub mod boot_eeprom;
 mod clock;
 pub mod contract;
 pub mod gpio;
-mod host;
+pub mod host;
 pub mod lock;
 #[cfg(target_os = "linux")]
 mod rpi;
@@ -15,6 +15,7 @@ pub mod spec;
 pub use contract::{
     Clock, Endpoint, Hold, Line, Link, LinkError, LinkInfo, ProbeLines, ResetLine, SerialLink, SpiLink, Wire, WireKind,
 };
+pub use host::Device;
 pub use lock::Lock;
 pub use spec::LinkSpec;
 

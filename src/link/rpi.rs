@@ -8,7 +8,6 @@ use super::boot_eeprom::is_boot_eeprom;
 use super::clock::SystemClock;
 use super::contract::{Endpoint, Link, LinkError, LinkInfo, SpiLink, Wire, WireKind};
 use super::spec::LinkSpec;
-use crate::problem::Explain;
 
 /// Clock while the chip is being found (spi-flash.md §11, step 7).
 const ENTRY_HZ: u32 = 1_000_000;
@@ -142,26 +141,5 @@ impl SpiLink for Header {
 
 /// The SPI nodes of this computer. The boot EEPROM's is not among them.
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    let Ok(nodes) = std::fs::read_dir("/dev") else { return Vec::new() };
-    let mut names: Vec<String> = nodes
-        .filter_map(|node| node.ok()?.file_name().into_string().ok())
-        .filter_map(|name| name.strip_prefix("spidev").map(str::to_owned))
-        .collect();
-    names.sort();
-    let numbers = names.into_iter().filter_map(|name| {
-        let (bus, select) = name.split_once('.')?;
-        Some((bus.parse::<u8>().ok()?, select.parse::<u8>().ok()?))
-    });
-    numbers
-        .filter(|&(bus, select)| !is_boot_eeprom(std::path::Path::new("/"), bus, select))
-        .map(|(bus, select)| {
-            let node = format!("/dev/spidev{bus}.{select}");
-            let obstacle = super::host::access(std::path::Path::new(&node), "spi").map(|error| error.explain());
-            Endpoint {
-                link: format!("spi:{bus}.{select}?cen={DEFAULT_CEN}"),
-                about: format!("{node}, header SPI bus"),
-                obstacle,
-            }
-        })
-        .collect()
+    super::host::buses::endpoints(&super::host::Host::here(), DEFAULT_CEN)
 }

@@ -10,7 +10,6 @@ use serialport::{ClearBuffer, SerialPort};
 use super::clock::SystemClock;
 use super::contract::{Endpoint, Link, LinkError, LinkInfo, ResetLine, SerialLink, Wire, WireKind};
 use super::spec::LinkSpec;
-use crate::problem::Explain;
 
 /// Rate of every boot loader at link time (uart-protocol.md §2).
 const LINK_BAUD: u32 = 115_200;
@@ -59,7 +58,10 @@ fn open_error(name: &str, error: &serialport::Error) -> LinkError {
         },
         Serial::Io(ErrorKind::PermissionDenied) => LinkError::Denied { name, group: "dialout" },
         // The crate reports a port held by somebody else as a missing device.
-        Serial::NoDevice if Path::new(&name).exists() => LinkError::Busy { name },
+        Serial::NoDevice if Path::new(&name).exists() => {
+            let by = super::host::owners::of_path(&name).map(Box::new);
+            LinkError::Busy { name, by }
+        }
         Serial::NoDevice => LinkError::NotFound {
             name,
             remedy: "plug the adapter in; `bkbench links` lists the ports that are here".to_owned(),
@@ -174,26 +176,24 @@ fn reset_line(spec: &LinkSpec, name: &str, port: &dyn SerialPort) -> Result<Opti
 }
 
 /// The serial ports of this computer.
+#[cfg(target_os = "linux")]
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    // Without this folder the crate's enumeration panics (a container without sysfs).
-    if cfg!(target_os = "linux") && !Path::new("/sys/class/tty").is_dir() {
-        return Vec::new();
-    }
+    super::host::ports::endpoints(&super::host::Host::here())
+}
+
+/// The serial ports of this computer, as the driver lists them.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn endpoints() -> Vec<Endpoint> {
     let ports = serialport::available_ports().unwrap_or_default();
-    ports
-        .into_iter()
-        .map(|port| {
-            let about = match &port.port_type {
-                serialport::SerialPortType::UsbPort(usb) => {
-                    let product = usb.product.as_deref().unwrap_or("USB serial adapter");
-                    format!("{product} ({:04X}:{:04X})", usb.vid, usb.pid)
-                }
-                serialport::SerialPortType::PciPort => "PCI serial port".to_owned(),
-                serialport::SerialPortType::BluetoothPort => "Bluetooth serial port".to_owned(),
-                serialport::SerialPortType::Unknown => "serial port".to_owned(),
-            };
-            let obstacle = super::host::access(Path::new(&port.port_name), "dialout").map(|error| error.explain());
-            Endpoint { link: format!("uart:{}", port.port_name), about, obstacle }
-        })
-        .collect()
+    let endpoint = |port: serialport::SerialPortInfo| {
+        let about = match &port.port_type {
+            serialport::SerialPortType::UsbPort(usb) => {
+                let product = usb.product.as_deref().unwrap_or("USB serial adapter");
+                format!("{product} ({:04X}:{:04X})", usb.vid, usb.pid)
+            }
+            _ => "serial port".to_owned(),
+        };
+        Endpoint { link: format!("uart:{}", port.port_name), about, obstacle: None, device: None }
+    };
+    ports.into_iter().map(endpoint).collect()
 }

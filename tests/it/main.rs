@@ -4,6 +4,8 @@
 
 mod cli;
 mod cut;
+#[cfg(unix)]
+mod hosts;
 mod layers;
 #[cfg(unix)]
 mod outlive;

@@ -85,6 +85,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         link: format!("sim:{}", board.name.to_ascii_lowercase()),
         about: format!("embedded practice module ({} with {})", board.name, board.silicon),
         obstacle: None,
+        device: None,
     };
     modules::all().iter().map(endpoint).collect()
 }

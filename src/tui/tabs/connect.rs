@@ -20,7 +20,7 @@ use crate::tui::theme::Role;
 use crate::tui::widgets::field::Field;
 use crate::tui::widgets::gauge;
 use crate::tui::widgets::header::speed_text;
-use crate::tui::widgets::sheet::{Sheet, column_rule, cut, split_columns, split_rows};
+use crate::tui::widgets::sheet::{Sheet, column_rule, cut, split_columns, split_rows, wrap};
 use crate::units::{clock_text, size_text};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,7 @@ impl Connect {
             link,
             about: "as typed".to_owned(),
             obstacle: None,
+            device: None,
         });
         extra.into_iter().chain(found).collect()
     }
@@ -130,9 +131,12 @@ impl Connect {
         } else if links.is_empty() {
             sheet.paragraph(Role::Dim, 2, "Nothing was found. t types a link; sim:wb2s is a module to practise on.");
         }
-        let below = 3;
-        let rows = usize::from(sheet.rows_left().saturating_sub(below)).max(1);
         let row = self.row.min(links.len().saturating_sub(1));
+        let remarks = links.get(row).map(Endpoint::remarks).unwrap_or_default();
+        let needed = remarks.iter().map(|text| wrap(text, sheet.width()).len());
+        // The list keeps at least half of the pane.
+        let below = needed.sum::<usize>().clamp(3, usize::from(area.height / 2).max(3)) as u16;
+        let rows = usize::from(sheet.rows_left().saturating_sub(below)).max(1);
         let first = row.saturating_sub(rows - 1);
         let name_width = links.iter().map(|link| link.link.len() as u16).max().unwrap_or(0).min(area.width / 2).max(10);
         for (number, link) in links.iter().enumerate().skip(first).take(rows) {
@@ -152,8 +156,10 @@ impl Connect {
         if more > 0 {
             sheet.line(Role::Dim, format!("  ↓ {more} more"));
         }
-        if let Some(problem) = links.get(row).and_then(|link| link.obstacle.as_ref()) {
-            sheet.paragraph(Role::Warn, 0, format!("{}: {}", problem.what, problem.remedy));
+        if !remarks.is_empty() {
+            for text in &remarks {
+                sheet.paragraph(Role::Warn, 0, text);
+            }
         } else {
             let speed = match cx.speed {
                 None => "usual speed".to_owned(),

@@ -1,6 +1,8 @@
 //! What several tests need.
 
 pub mod bench;
+#[cfg(unix)]
+pub mod hosts;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,0 +1,252 @@
+//! What the computer says about itself: files under `/sys`, `/proc`, `/etc` and `/dev`. Nothing in here opens a port or
+//! a bus. Everything is a function over a [`Host`], a folder that stands for `/`, so that it is tested on the trees of
+//! computers that are not at hand.
+
+pub mod board;
+pub mod buses;
+pub mod lines;
+pub mod owners;
+pub mod ports;
+pub mod reach;
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::contract::{Endpoint, LinkError};
+use crate::problem::Explain;
+
+/// Longest file read, in bytes. What is asked for here is small; a file that is not is not what it seems.
+const LONGEST: u64 = 256 * 1024;
+/// Most entries of a folder looked at.
+const MOST: usize = 16_384;
+/// What a copied file tree cannot hold, beside it: device nodes and GPIO lines.
+const NODES_FILE: &str = "nodes.toml";
+
+/// A computer: this one, or the copy of another one's files.
+#[derive(Debug)]
+pub struct Host {
+    root: PathBuf,
+    copy: Option<Copy>,
+}
+
+/// `nodes.toml` of a copied tree.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Copy {
+    /// Device nodes as `PATH MODE USER GROUP`, the mode in octal: `dev/spidev0.0 660 root spi`.
+    #[serde(default)]
+    nodes: Vec<String>,
+    /// GPIO chips in the order of their nodes.
+    #[serde(default)]
+    gpio: Vec<lines::Chip>,
+}
+
+/// Owner and rights of a device node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Permission bits.
+    pub mode: u32,
+    /// Number of the user it belongs to.
+    pub user: u32,
+    /// Number of the group it belongs to.
+    pub group: u32,
+}
+
+/// What a computer knows about a port or bus without opening it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Device {
+    /// Its node: `/dev/ttyUSB0`.
+    pub node: String,
+    /// A name of it that stays the same however adapters are plugged in: `/dev/serial/by-id/…`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stable: Option<String>,
+    /// What the USB adapter says about itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usb: Option<ports::Usb>,
+    /// Who uses it already, the most telling first.
+    pub owners: Vec<owners::Owner>,
+    /// What else has to be known before it is used.
+    pub notes: Vec<String>,
+}
+
+impl Device {
+    /// What there is to say about it beside the obstacle, which tells of the first owner: the lasting name, further
+    /// owners, notes.
+    pub fn remarks(&self) -> Vec<String> {
+        let stable = self.stable.iter().map(|name| format!("always: uart:{name}"));
+        let owners = self.owners.iter().skip(1).map(|owner| format!("also used by {}: {}", owner.who, owner.remedy));
+        stable.chain(owners).chain(self.notes.iter().cloned()).collect()
+    }
+}
+
+impl Endpoint {
+    /// What there is to say beside the line of a list: the obstacle with its remedy first.
+    pub fn remarks(&self) -> Vec<String> {
+        let obstacle = self.obstacle.iter().map(|problem| format!("{}: {}", problem.what, problem.remedy));
+        obstacle.chain(self.device.iter().flat_map(|device| device.remarks())).collect()
+    }
+}
+
+impl Host {
+    /// This computer.
+    pub fn here() -> Self {
+        Self { root: PathBuf::from("/"), copy: None }
+    }
+
+    /// The copy of another computer's `/sys`, `/proc`, `/etc` and `/dev` in a folder. Device nodes and GPIO lines, which
+    /// cannot be copied as files, stand in its `nodes.toml`; without that file there are none.
+    pub fn copied(folder: &Path) -> Self {
+        let root = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+        let text = read(&root.join(NODES_FILE)).unwrap_or_default();
+        let copy = toml::from_str(&String::from_utf8_lossy(&text)).unwrap_or_default();
+        Self { root, copy: Some(copy) }
+    }
+
+    /// The folder that stands for `/`.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether this is the computer the program runs on.
+    pub fn is_here(&self) -> bool {
+        self.copy.is_none()
+    }
+
+    /// The place of `path`, given without a leading slash.
+    fn place(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// The bytes of a file; `None` when it cannot be read.
+    pub fn bytes(&self, path: &str) -> Option<Vec<u8>> {
+        read(&self.place(path))
+    }
+
+    /// The text of a file without zero bytes and space around it; `None` when there is none.
+    pub fn text(&self, path: &str) -> Option<String> {
+        let bytes = self.bytes(path)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let text = text.trim_matches(|c: char| c == '\0' || c.is_whitespace());
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// The texts of a file that separates them by zero bytes, as the device tree and command lines do.
+    pub fn texts(&self, path: &str) -> Vec<String> {
+        let bytes = self.bytes(path).unwrap_or_default();
+        let parts = bytes.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).trim().to_owned());
+        parts.filter(|part| !part.is_empty()).collect()
+    }
+
+    /// The names in a folder, sorted; empty when it cannot be read.
+    pub fn names(&self, folder: &str) -> Vec<String> {
+        self.try_names(folder).unwrap_or_default()
+    }
+
+    /// As [`Host::names`]; `None` when the folder cannot be read.
+    pub fn try_names(&self, folder: &str) -> Option<Vec<String>> {
+        let entries = fs::read_dir(self.place(folder)).ok()?;
+        let names = entries.take(MOST).filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut names: Vec<String> = names.collect();
+        names.sort_by_key(|name| natural(name));
+        Some(names)
+    }
+
+    /// Whether something is at this path.
+    pub fn has(&self, path: &str) -> bool {
+        self.place(path).exists()
+    }
+
+    /// What a symbolic link says, as it says it.
+    pub fn target(&self, path: &str) -> Option<String> {
+        Some(fs::read_link(self.place(path)).ok()?.to_string_lossy().into_owned())
+    }
+
+    /// The path behind all links, without a leading slash.
+    pub fn real(&self, path: &str) -> Option<String> {
+        let real = fs::canonicalize(self.place(path)).ok()?;
+        let inside = real.strip_prefix(&self.root).ok()?;
+        Some(inside.to_string_lossy().into_owned())
+    }
+
+    /// A device node; `None` when it is not there.
+    pub fn node(&self, path: &str) -> Option<Node> {
+        match &self.copy {
+            None => live_node(&self.place(path)),
+            Some(copy) => {
+                let wanted = path.trim_start_matches('/');
+                copy.nodes.iter().find_map(|line| {
+                    let mut words = line.split_whitespace();
+                    (words.next()?.trim_start_matches('/') == wanted).then_some(())?;
+                    let mode = u32::from_str_radix(words.next()?, 8).ok()?;
+                    let user = reach::number_of(self, "etc/passwd", words.next()?)?;
+                    Some(Node { mode, user, group: reach::number_of(self, "etc/group", words.next()?)? })
+                })
+            }
+        }
+    }
+
+    /// What the device tree calls a file: `proc/device-tree` where it is, else the place of newer kernels.
+    pub fn tree(&self, path: &str) -> String {
+        let bases = ["sys/firmware/devicetree/base", "proc/device-tree"];
+        let base = bases.into_iter().find(|base| self.has(base)).unwrap_or(bases[0]);
+        format!("{base}/{path}")
+    }
+}
+
+fn read(path: &Path) -> Option<Vec<u8>> {
+    // A pipe or a device would wait for ever.
+    if !fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Names with numbers in the order of the numbers: `ttyUSB2` before `ttyUSB10`.
+fn natural(name: &str) -> (String, u64, String) {
+    let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    let (stem, number) = name.split_at(name.len() - digits);
+    (stem.to_owned(), number.parse().unwrap_or(u64::MAX), name.to_owned())
+}
+
+#[cfg(unix)]
+fn live_node(path: &Path) -> Option<Node> {
+    use std::os::unix::fs::MetadataExt;
+    let meta = fs::metadata(path).ok()?;
+    Some(Node { mode: meta.mode() & 0o7777, user: meta.uid(), group: meta.gid() })
+}
+
+#[cfg(not(unix))]
+fn live_node(path: &Path) -> Option<Node> {
+    path.exists().then_some(Node { mode: 0o666, user: 0, group: 0 })
+}
+
+/// The ports and buses of a computer as links; `cen` is the GPIO line offered for CEN. Opens nothing.
+pub fn endpoints(host: &Host, cen: u8) -> Vec<Endpoint> {
+    let mut found = buses::endpoints(host, cen);
+    found.extend(ports::endpoints(host));
+    found
+}
+
+/// The endpoint of a device: who uses it stands in the way first, then a missing permission.
+fn endpoint(link: String, about: String, mut device: Device, denied: Option<LinkError>) -> Endpoint {
+    let busy = device
+        .owners
+        .first()
+        .map(|owner| LinkError::Busy { name: device.node.clone(), by: Some(Box::new(owner.clone())) }.explain());
+    let denied = denied.map(|error| error.explain());
+    if let (Some(_), Some(denied)) = (&busy, &denied) {
+        device.notes.insert(0, format!("{}: {}", denied.what, denied.remedy));
+    }
+    Endpoint { link, about, obstacle: busy.or(denied), device: Some(Box::new(device)) }
+}
+
+/// What keeps this user from a device node; `None` when nothing seems to. Never opens the node: opening a serial
+/// port moves its modem lines. `group` is the usual one for such a node.
+pub fn access(node: &Path, group: &'static str) -> Option<LinkError> {
+    reach::reach(&Host::here(), &node.to_string_lossy()).obstacle(&node.to_string_lossy(), group)
+}

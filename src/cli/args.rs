@@ -6,7 +6,7 @@ use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 
 use crate::image::inspect::Choice;
 use crate::image::template::Mapping;
-use crate::link::WireKind;
+use crate::link::{LinkSpec, WireKind};
 use crate::units::parse_size;
 
 /// A terminal workbench for the Beken BK7231T/N modules inside Tuya plugs, bulbs and switches.
@@ -219,6 +219,13 @@ pub enum Command {
         /// The second file
         second: PathBuf,
     },
+    /// An embedded simulated module for other programs, until it is stopped
+    #[cfg(unix)]
+    Sim {
+        /// How they reach it
+        #[command(subcommand)]
+        what: SimAction,
+    },
     /// Settings
     Config {
         /// What to do
@@ -344,6 +351,60 @@ pub enum RfAction {
         #[command(flatten)]
         consent: Consent,
     },
+}
+
+/// A simulated module for other programs.
+#[cfg(unix)]
+#[derive(Clone, Debug, Subcommand)]
+pub enum SimAction {
+    /// Serve its UART at a pseudo terminal; the path is the first line on stdout
+    Uart {
+        #[command(flatten)]
+        module: SimModule,
+        /// Also give the port this name, as a link that goes away at the end
+        #[arg(long, value_name = "PATH")]
+        path: Option<PathBuf>,
+    },
+}
+
+/// Which module is simulated, and how.
+#[derive(Clone, Debug, Group)]
+pub struct SimModule {
+    /// The module, as in sim:wb2s
+    #[arg(long, default_value = "wb2s")]
+    pub module: String,
+    /// The file that its flash lives in, made when missing; gone at the end when left out
+    #[arg(long, value_name = "FILE")]
+    pub chip: Option<PathBuf>,
+    /// What a new flash holds instead of a factory-like image
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+    /// line: as slow as a real one; virtual: as fast as it can
+    #[arg(long, default_value = "line", value_parser = ["line", "virtual"])]
+    pub pace: String,
+    /// What goes wrong, as in sim:wb2s?faults=noise:1/20000
+    #[arg(long, value_name = "LIST")]
+    pub faults: Option<String>,
+    /// Seed of everything random
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+impl SimModule {
+    /// The link that stands for this module over one of its wires.
+    pub fn link(&self, wire: WireKind) -> LinkSpec {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let keys = [
+            ("wire", Some(wire.to_string().to_ascii_lowercase())),
+            ("chip", path(&self.chip)),
+            ("image", path(&self.image)),
+            ("pace", Some(self.pace.clone())),
+            ("faults", self.faults.clone()),
+            ("seed", self.seed.map(|seed| seed.to_string())),
+        ];
+        let query = keys.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
+        LinkSpec { scheme: "sim".to_owned(), target: self.module.to_ascii_lowercase(), query }
+    }
 }
 
 /// What to do with the settings.

@@ -8,6 +8,8 @@ mod device;
 mod files;
 mod host;
 mod out;
+#[cfg(unix)]
+mod serve;
 mod share;
 mod template;
 mod write;
@@ -181,6 +183,10 @@ fn look(context: &Context, command: Command) -> Result<(), Problem> {
         Command::Identify { file } => files::identify(context, &file),
         Command::Search { file, pattern, hex, regex, utf16 } => {
             files::search(context, &file, &pattern, files::How::from_flags(hex, regex, utf16))
+        }
+        #[cfg(unix)]
+        Command::Sim { what: args::SimAction::Uart { module, path } } => {
+            serve::uart(context.out, &module.link(crate::link::WireKind::Uart), path.as_deref())
         }
         Command::Config { action: ConfigAction::Show } => host::config(context),
         Command::Completions { shell } => host::completions(shell),

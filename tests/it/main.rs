@@ -10,6 +10,8 @@ mod layers;
 #[cfg(unix)]
 mod outlive;
 mod patience;
+#[cfg(unix)]
+mod public_tools;
 mod refusals;
 mod restore;
 mod rules;

@@ -1,97 +1,29 @@
-//! `uart:` links over a real pseudo terminal, with the simulated module at its other end.
+//! `uart:` links over a real pseudo terminal, with a served module at its other end.
 
-use std::io::{ErrorKind, Read, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use bkbench::job::{JobSpec, Outcome};
-use bkbench::link::sim::{Module, Pace, Setup};
-use bkbench::link::{Wire, WireKind};
 use bkbench::problem::Class;
 use bkbench::session::{LinkState, What};
 use bkbench::units::Span;
-use serialport::{SerialPort, TTYPort};
 
 use crate::support::bench::{Bench, connect_to};
+use crate::support::served::SimUart;
+use crate::support::{Numbers, bkbench, code, document, folder, succeed};
 
-/// A module behind a pseudo terminal, served on a thread of its own until it is unplugged.
-struct Board {
-    path: String,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Board {
-    fn plug_in(module: &'static str) -> Self {
-        let (master, slave) = TTYPort::pair().expect("a pseudo terminal");
-        let path = slave.name().expect("the slave has a name");
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || serve(module, master, slave, &stopped));
-        Self { path, stop, thread: Some(thread) }
-    }
-
-    /// A switch that pulls the cable; the thread sees it within a few milliseconds.
-    fn cable(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.stop)
-    }
-}
-
-impl Drop for Board {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("the board ends in peace");
-        }
-    }
-}
-
-fn serve(module: &str, mut master: TTYPort, slave: TTYPort, stopped: &AtomicBool) {
-    let setup = Setup::new(module).expect("a module").wire(WireKind::Uart).pace(Pace::Line);
-    let module = Module::new(setup).expect("a module");
-    let Wire::Serial(mut wire) = module.link().wire else { panic!("a serial wire") };
-    // The first host opens the slave exclusively; ours only kept the terminal alive until then.
-    drop(slave);
-    master.set_timeout(Duration::from_millis(1)).expect("a timeout");
-    // There is no CEN at a pseudo terminal: somebody resets the board now and then until its loader answers.
-    let mut linked = false;
-    let mut reset = Instant::now();
-    let mut buffer = [0; 4096];
-    while !stopped.load(Ordering::Relaxed) {
-        // Both ends of a pseudo terminal share their settings: the host's rate is read back from them.
-        if let Some(baud) = master.baud_rate().ok().filter(|baud| *baud != wire.baud()) {
-            wire.set_baud(baud).expect("a rate");
-        }
-        match master.read(&mut buffer) {
-            Ok(count) => wire.send(&buffer[..count]).expect("the module listens"),
-            Err(error) if error.kind() == ErrorKind::TimedOut => {}
-            // Nobody has the slave open yet.
-            Err(_) => std::thread::sleep(Duration::from_millis(1)),
-        }
-        let count = wire.receive(&mut buffer, Duration::from_millis(1)).expect("the module answers");
-        if count > 0 {
-            linked |= buffer[..count].starts_with(&[0x04, 0x0E]);
-            let _ = master.write_all(&buffer[..count]);
-        }
-        if !linked && reset.elapsed() > Duration::from_millis(300) {
-            module.pulse_cen();
-            reset = Instant::now();
-        }
-    }
-}
-
-fn connected(board: &Board) -> Bench {
+fn connected(port: &str) -> Bench {
     let mut bench = Bench::new();
-    bench.run(connect_to(&format!("uart:{}?reset=hand", board.path))).unwrap_or_else(|problem| panic!("{problem}"));
+    bench.run(connect_to(&format!("uart:{port}?reset=hand"))).unwrap_or_else(|problem| panic!("{problem}"));
     bench
 }
 
 #[test]
-fn a_module_at_a_pseudo_terminal_is_identified_and_read() {
-    let board = Board::plug_in("cb3s");
-    let mut bench = connected(&board);
+fn a_module_at_a_pseudo_terminal_is_identified_and_read_at_the_pace_of_the_line() {
+    let folder = folder();
+    let served = SimUart::start(folder.path(), &["--module", "cb3s", "--pace", "line"]);
+    let mut bench = connected(&served.port);
     let identity = bench.view().identity.expect("identified");
     assert_eq!(identity.chip.map(|chip| chip.name()), Some("BK7231N"), "{:?}", identity.evidence);
     let Ok(Outcome::Extract(extract)) = bench.run(JobSpec::Read(Span::new(0x1D_0000, 0x4000))) else {
@@ -101,16 +33,89 @@ fn a_module_at_a_pseudo_terminal_is_identified_and_read() {
 }
 
 #[test]
-fn a_pulled_cable_ends_the_job_with_a_name_and_closes_the_link() {
-    let board = Board::plug_in("cb3s");
-    let mut bench = connected(&board);
-    let cable = board.cable();
+fn a_module_that_is_gone_ends_the_job_with_a_name_and_closes_the_link() {
+    let folder = folder();
+    let served = SimUart::start(folder.path(), &["--module", "cb3s", "--pace", "virtual"]);
+    let mut bench = connected(&served.port);
+    let pid = served.pid().to_string();
     bench.on_event(move |event, _| {
         if matches!(event.what, What::Progress { done, .. } if done > 0x4000) {
-            cable.store(true, Ordering::Relaxed);
+            Command::new("kill").args(["-KILL", &pid]).status().expect("kill runs");
         }
     });
-    let problem = bench.run(JobSpec::Read(Span::new(0, 0x4_0000))).expect_err("the cable was pulled");
+    let problem = bench.run(JobSpec::Read(Span::new(0, 0x20_0000))).expect_err("the module is gone");
     assert_eq!(problem.class, Class::NoDevice, "{problem}");
     assert!(matches!(bench.view().link, LinkState::Lost(_)), "{:?}", bench.view().link);
+}
+
+/// Identifies, backs up, writes and verifies over a link that leads to the chip in `chip.bin`.
+pub fn main_job(at: &Path, link: &str, chip: &str) {
+    let info = succeed(&bkbench(at, &["--link", link, "info", "--json"]));
+    assert_eq!((info["chip"].as_str(), info["verdict"].as_str()), (Some(chip), Some("proven")), "{info}");
+    let before = fs::read(at.join("chip.bin")).expect("the chip");
+    let read = succeed(&bkbench(at, &["--link", link, "read", "-o", "b.bin", "--json"]));
+    assert_eq!(read["proven"], true);
+    assert!(fs::read(at.join("b.bin")).expect("the backup") == before);
+    let data = Numbers(7).bytes(0x1_2345);
+    fs::write(at.join("data.bin"), &data).expect("a file");
+    let written = succeed(&bkbench(at, &["--link", link, "write", "data.bin", "--at", "0x142000", "--yes", "--json"]));
+    assert_eq!((&written["report"]["verified"], &written["report"]["kept_proven"]), (&true.into(), &true.into()));
+    let mut wanted = before;
+    wanted[0x14_2000..0x14_2000 + data.len()].copy_from_slice(&data);
+    assert!(fs::read(at.join("chip.bin")).expect("the chip") == wanted);
+    let verified = succeed(&bkbench(at, &["--link", link, "verify", "data.bin", "--at", "0x142000", "--json"]));
+    assert_eq!(verified["verified"], true);
+}
+
+#[test]
+fn the_main_job_runs_over_a_pseudo_terminal() {
+    for (module, chip) in [("wb2s", "BK7231T"), ("cb3s", "BK7231N")] {
+        let folder = folder();
+        let options = ["--module", module, "--chip", "chip.bin", "--pace", "virtual"];
+        let served = SimUart::start(folder.path(), &options);
+        main_job(folder.path(), &format!("uart:{}", served.port), chip);
+    }
+}
+
+#[test]
+fn a_served_module_has_another_name_as_long_as_it_runs_and_keeps_its_chip_to_itself() {
+    let folder = folder();
+    let at = folder.path();
+    let options = ["--chip", "chip.bin", "--pace", "virtual", "--path", "tty"];
+    let served = SimUart::start(at, &options);
+    assert_eq!(served.port, at.join("tty").display().to_string());
+    assert!(at.join("tty").exists());
+    let output = bkbench(at, &["--link", "sim:wb2s?chip=chip.bin", "info", "--json"]);
+    assert_eq!(document(&output)["error"]["code"], "E212");
+    let second = bkbench(at, &["sim", "uart", "--path", "tty", "--json"]);
+    assert_eq!((code(&second), document(&second)["error"]["code"].clone()), (6, "E761".into()));
+    assert!(served.stop().success());
+    assert!(!at.join("tty").is_symlink(), "the name goes with the module");
+    succeed(&bkbench(at, &["--link", "sim:wb2s?chip=chip.bin", "info", "--json"]));
+}
+
+/// Processor time of a process so far, in the system's ticks of 10 ms.
+#[cfg(target_os = "linux")]
+fn ticks(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+    let fields: Vec<&str> = text.rsplit(')').next().expect("fields").split_whitespace().collect();
+    fields[11].parse::<u64>().expect("user time") + fields[12].parse::<u64>().expect("system time")
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_served_module_waits_without_spinning() {
+    let folder = folder();
+    let served = SimUart::start(folder.path(), &["--module", "wb2s", "--pace", "line"]);
+    let idle = |what: &str| {
+        let before = ticks(served.pid());
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        let used = ticks(served.pid()) - before;
+        assert!(used <= 10, "{what}: {used} ticks in a second");
+    };
+    idle("nobody has it open");
+    let port = serialport::new(&served.port, 115_200).open().expect("the port opens");
+    idle("a program has it open and is silent");
+    drop(port);
+    idle("closed again");
 }

@@ -29,6 +29,11 @@ impl SimClock {
         Self { pace, jumped: Cell::new(Duration::ZERO), opened: Instant::now() }
     }
 
+    /// How time passes.
+    pub(super) fn pace(&self) -> Pace {
+        self.pace
+    }
+
     /// Lets time pass until `then`; does nothing when it is already later.
     pub fn advance_to(&self, then: Duration) {
         match self.pace {

@@ -47,6 +47,7 @@ mod nor;
 mod part;
 mod probe;
 mod serial;
+mod served;
 mod setup;
 mod spi;
 mod sums;
@@ -64,6 +65,7 @@ pub use flash::{Counters, Effect, Operation, Rules};
 pub use module::Module;
 pub use modules::Silicon;
 pub use part::Part;
+pub use served::Served;
 pub use setup::{Knobs, Setup};
 pub use wires::Wires;
 

@@ -44,7 +44,7 @@ impl Module {
     }
 
     /// [`Module::new`] without the log, for sessions that run for hours.
-    pub(super) fn quiet(setup: Setup) -> Result<Self, LinkError> {
+    pub fn quiet(setup: Setup) -> Result<Self, LinkError> {
         let (mut flash, content) = insert_flash(&setup)?;
         flash.faults = setup.faults.clone();
         flash.rules = setup.knobs.rules;
@@ -81,6 +81,11 @@ impl Module {
         }
         board.feed_rail(&board.idle_pins(), Duration::ZERO);
         Ok(Self { board: Rc::new(RefCell::new(board)), wire: setup.wire, detail })
+    }
+
+    /// The board, for what serves it to other programs.
+    pub(super) fn board(&self) -> Rc<RefCell<Board>> {
+        Rc::clone(&self.board)
     }
 
     /// A link over the wire of the setup.

@@ -34,6 +34,11 @@ impl SimSerial {
         Ok(work(&mut board))
     }
 
+    /// Another program has switched its rate, whatever is still on its way: it had the choice to wait.
+    pub(super) fn set_line_rate(&self, baud: u32) -> Result<(), LinkError> {
+        self.with_board(|board| board.uart.host_rate = baud)
+    }
+
     fn advance_to(&self, then: Duration) -> Result<(), LinkError> {
         let clock = self.board.borrow().clock.clone();
         clock.advance_to(then);

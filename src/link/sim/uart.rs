@@ -1,5 +1,7 @@
 //! The UART lines of a module at their rates, and what the chip does with them, in the order of time.
 
+mod moments;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -42,6 +44,10 @@ pub(super) struct Uart {
     pub(super) host_rate: u32,
     pub(super) host_line_free: Duration,
     chip_rate: u32,
+    /// The rate before the last change on request, and when that was; a reset is none.
+    switched: Option<(u32, Duration)>,
+    /// A host that was kept from running switches its own rate this much later than it meant to.
+    pub(super) late_switch: Duration,
     chip_line_free: Duration,
     to_chip: VecDeque<Flying>,
     to_host: VecDeque<Flying>,
@@ -68,6 +74,8 @@ impl Uart {
             host_rate: 115_200,
             host_line_free: Duration::ZERO,
             chip_rate: RESET_RATE,
+            switched: None,
+            late_switch: Duration::ZERO,
             chip_line_free: Duration::ZERO,
             to_chip: VecDeque::new(),
             to_host: VecDeque::new(),
@@ -90,11 +98,24 @@ impl Uart {
         self.to_host.retain(|flying| flying.at <= now);
         self.chip_line_free = now;
         self.chip_rate = RESET_RATE;
+        self.switched = None;
         self.ring.clear();
         self.loader.reset();
         self.busy_until = now;
         self.heard.clear();
         self.reset_at = None;
+    }
+
+    /// The chip's rate in baud, as its divider makes it.
+    pub(super) fn chip_rate(&self) -> u32 {
+        self.chip_rate
+    }
+
+    /// Whether the host makes sense of a byte: it has its rate, or had the one before until a moment ago.
+    fn host_understands(&self, flying: &Flying) -> bool {
+        let fits = |rate| !rates_differ(rate, self.host_rate);
+        let late = self.switched.filter(|(_, at)| flying.at <= *at + self.late_switch);
+        fits(flying.rate) || late.is_some_and(|(rate, _)| fits(rate))
     }
 
     /// The firmware starts.
@@ -108,7 +129,7 @@ pub(super) fn byte_time(rate: u32) -> Duration {
     Duration::from_nanos(10_000_000_000 / u64::from(rate.max(1)))
 }
 
-fn rates_differ(one: u32, other: u32) -> bool {
+pub(super) fn rates_differ(one: u32, other: u32) -> bool {
     u64::from(one.abs_diff(other)) * 100 > u64::from(other) * TOLERANCE
 }
 
@@ -266,6 +287,7 @@ impl Board {
 
     fn perform(&mut self, action: Action) {
         if let Some(rate) = action.baud {
+            self.uart.switched = Some((self.uart.chip_rate, action.ready));
             self.uart.chip_rate = rate;
         }
         let end = self.answer(action.answer, action.ready);
@@ -353,14 +375,14 @@ impl Board {
                 return;
             }
             let Some(flying) = line.pop_front() else { return };
-            let host_rate = uart.host_rate;
+            let understood = uart.host_understands(&flying);
             self.traffic.uart_received += 1;
             self.traffic.uart_time += byte_time(flying.rate);
             if !self.uart.opened || !self.wires.module_heard() {
                 continue;
             }
             let mut bytes = vec![flying.byte];
-            if rates_differ(flying.rate, host_rate) {
+            if !understood {
                 bytes = (0..self.chance.below(3)).map(|_| self.chance.byte()).collect();
             }
             self.disturb(&mut bytes);
@@ -399,18 +421,5 @@ impl Board {
         self.uart.host_line_free = at;
         self.traffic.uart_sent += bytes.len() as u64;
         self.traffic.uart_time += byte_time(rate) * bytes.len() as u32;
-    }
-
-    /// When the last of the next `count` bytes on the way arrives that arrive by `until`.
-    pub(super) fn last_within(&self, until: Duration, count: usize) -> Option<Duration> {
-        let line = if self.uart.to_host.is_empty() { &self.uart.echoed } else { &self.uart.to_host };
-        line.iter().take(count).map(|flying| flying.at).take_while(|at| *at <= until).last()
-    }
-
-    /// When something may next reach the host: the next byte on the way, or the next event of the chip.
-    pub(super) fn next_moment(&self) -> Option<Duration> {
-        let uart = &self.uart;
-        let bytes = [uart.to_host.front(), uart.echoed.front()].into_iter().flatten().map(|flying| flying.at);
-        bytes.chain(self.next_event().map(|(at, _)| at)).min()
     }
 }

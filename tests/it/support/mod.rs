@@ -3,6 +3,8 @@
 pub mod bench;
 #[cfg(unix)]
 pub mod hosts;
+#[cfg(unix)]
+pub mod served;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

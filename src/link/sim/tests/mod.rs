@@ -7,6 +7,7 @@ mod keeping;
 mod line;
 mod nor;
 mod probing;
+mod served;
 mod transcripts;
 
 use std::time::Duration;

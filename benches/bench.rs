@@ -6,7 +6,8 @@
 
 use std::sync::mpsc::channel;
 
-use bkbench::image::search::{Pattern, find_all};
+use bkbench::image::entropy;
+use bkbench::image::search::{How, Pattern, find_all};
 use bkbench::job::{ConnectSpec, JobSpec};
 use bkbench::link::LinkSpec;
 use bkbench::link::sim::{Module, Setup};
@@ -73,6 +74,35 @@ fn open_16_mib_and_find_pin(bencher: divan::Bencher) {
     });
 }
 
+/// Searches 16 MiB in every way a pattern is written; the limits are 20 ms for text and hex, 150 ms for a regular
+/// expression.
+#[divan::bench(args = [
+    (How::Text, "pin"),
+    (How::Text, "0"),
+    (How::Text, "rl1_pin:"),
+    (How::Utf16, "pin"),
+    (How::Hex, "55 ?? AA 1?"),
+    (How::Hex, "?5 1? ?7"),
+    (How::Hex, "FF"),
+    (How::Regex, "rl[0-9]+_pin:"),
+    (How::Regex, "(?i)[a-z0-9]+_PIN"),
+    (How::Regex, r"[\x20-\x7E]{12,}"),
+])]
+fn search_16_mib(bencher: divan::Bencher, (how, text): (How, &str)) {
+    let mut bytes = large_file();
+    // Half of a flash is erased as a rule.
+    bytes[8 * 1024 * 1024..12 * 1024 * 1024].fill(0xFF);
+    let pattern = how.pattern(text).expect("a pattern");
+    bencher.bench(|| find_all(&bytes, &pattern, 100_000).total);
+}
+
+/// The entropy of every sector of 16 MiB; the limit is 60 ms.
+#[divan::bench]
+fn entropy_of_16_mib(bencher: divan::Bencher) {
+    let bytes = large_file();
+    bencher.bench(|| entropy::sectors(&bytes));
+}
+
 /// Draws the Dump tab with a whole flash in it, 200×60, on a new place each time; the limit is 2 ms.
 #[divan::bench]
 fn draw_a_frame_of_200_by_60_with_the_hex_view(bencher: divan::Bencher) {
@@ -109,7 +139,7 @@ fn draw_a_frame_of_200_by_60_with_the_hex_view(bencher: divan::Bencher) {
     assert!(text.contains("dump.bin") && text.contains("boot load"), "no hex view was drawn");
 }
 
-/// Tells what a whole dump holds.
+/// Tells what a whole dump of 2 MiB holds; the limit is 250 ms.
 #[divan::bench]
 fn inspect_a_whole_flash(bencher: divan::Bencher) {
     let flash = Setup::new("wb2s").and_then(Module::new).expect("an embedded module").flash();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use crate::image::inspect::Secrets;
-use crate::image::search::{self, Pattern};
+use crate::image::search::{self, How};
 use crate::image::{diff as difference, firmware, inspect as inspection, strings as texts};
 use crate::problem::{Class, Explain, Problem};
 use crate::store;
@@ -17,23 +17,13 @@ const LISTED: usize = 100_000;
 /// Longest text shown around a hit, in bytes.
 const CONTEXT: usize = 512;
 
-/// How the pattern of a search is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum How {
-    Text,
-    Hex,
-    Regex,
-    Utf16,
-}
-
-impl How {
-    pub fn from_flags(hex: bool, regex: bool, utf16: bool) -> Self {
-        match (hex, regex, utf16) {
-            (true, ..) => Self::Hex,
-            (_, true, _) => Self::Regex,
-            (_, _, true) => Self::Utf16,
-            _ => Self::Text,
-        }
+/// How the pattern of a search is written; the flags exclude each other.
+pub(super) const fn how(hex: bool, regex: bool, utf16: bool) -> How {
+    match (hex, regex, utf16) {
+        (true, ..) => How::Hex,
+        (_, true, _) => How::Regex,
+        (_, _, true) => How::Utf16,
+        _ => How::Text,
     }
 }
 
@@ -81,13 +71,7 @@ pub(super) fn identify(context: &Context, file: &Path) -> Result<(), Problem> {
 /// `search`
 pub(super) fn search(context: &Context, file: &Path, pattern: &str, how: How) -> Result<(), Problem> {
     let bytes = read(file)?;
-    let compiled = match how {
-        How::Text => Pattern::text(pattern),
-        How::Hex => Pattern::hex(pattern),
-        How::Regex => Pattern::regex(pattern),
-        How::Utf16 => Pattern::utf16(pattern),
-    }
-    .map_err(|error| error.explain())?;
+    let compiled = how.pattern(pattern).map_err(|error| error.explain())?;
     let hits = search::find_all(&bytes, &compiled, LISTED);
     let listed: Vec<Value> = hits
         .offsets

@@ -182,7 +182,7 @@ fn look(context: &Context, command: Command) -> Result<(), Problem> {
         Command::Diff { first, second } => files::diff(context, &first, &second),
         Command::Identify { file } => files::identify(context, &file),
         Command::Search { file, pattern, hex, regex, utf16 } => {
-            files::search(context, &file, &pattern, files::How::from_flags(hex, regex, utf16))
+            files::search(context, &file, &pattern, files::how(hex, regex, utf16))
         }
         #[cfg(unix)]
         Command::Sim { what: args::SimAction::Uart { module, path } } => {

@@ -1,6 +1,8 @@
 //! Searching bytes for text, UTF-16, hex with wildcards and regular expressions. Every start offset counts, also
 //! where hits overlap; all are counted, the first ones kept.
 
+mod masked;
+
 use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -46,6 +48,47 @@ impl Explain for PatternError {
             ),
         };
         Problem::new(Class::Usage, "E720", format!("cannot search: {self}"), cause, remedy)
+    }
+}
+
+/// How a pattern is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum How {
+    /// Text as it stands, upper and lower case told apart.
+    Text,
+    /// Bytes in hex, with wildcards.
+    Hex,
+    /// Text with two bytes a letter, low byte first.
+    Utf16,
+    /// A regular expression over bytes.
+    Regex,
+}
+
+impl How {
+    /// Every way, in the order they are offered.
+    pub const ALL: [Self; 4] = [Self::Text, Self::Hex, Self::Utf16, Self::Regex];
+
+    /// The word people see.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Hex => "hex",
+            Self::Utf16 => "UTF-16",
+            Self::Regex => "regex",
+        }
+    }
+
+    /// What to search for, as `text` says it.
+    ///
+    /// # Errors
+    /// [`PatternError`].
+    pub fn pattern(self, text: &str) -> Result<Pattern, PatternError> {
+        match self {
+            Self::Text => Pattern::text(text),
+            Self::Hex => Pattern::hex(text),
+            Self::Utf16 => Pattern::utf16(text),
+            Self::Regex => Pattern::regex(text),
+        }
     }
 }
 
@@ -129,12 +172,16 @@ impl Hits {
 pub fn find_all(bytes: &[u8], pattern: &Pattern, keep: usize) -> Hits {
     let mut hits = Hits::default();
     match pattern {
+        // A short needle may hit at every other byte, where starting a search anew for each hit is slow.
+        Pattern::Bytes(needle) if needle.len() <= SHORT => {
+            masked::find(bytes, &needle.iter().map(|byte| (*byte, 0xFF)).collect::<Vec<_>>(), keep, &mut hits);
+        }
         Pattern::Bytes(needle) => each_run(bytes, needle, |run| {
             let kept = run.count.min(keep.saturating_sub(hits.offsets.len()));
             hits.offsets.extend((0..kept).map(|number| (run.offset(number) as u32, needle.len() as u32)));
             hits.total += run.count;
         }),
-        Pattern::Masked(needle) => find_masked(bytes, needle, keep, &mut hits),
+        Pattern::Masked(needle) => masked::find(bytes, needle, keep, &mut hits),
         Pattern::Regex(regex) => {
             for found in regex.find_iter(bytes).filter(|found| !found.is_empty()) {
                 hits.add(found.start(), found.len(), keep);
@@ -143,6 +190,9 @@ pub fn find_all(bytes: &[u8], pattern: &Pattern, keep: usize) -> Hits {
     }
     hits
 }
+
+/// Longest needle that is compared place by place, in bytes.
+const SHORT: usize = 4;
 
 /// Hits at `start`, `start + step`, and so on.
 struct Run {
@@ -202,37 +252,6 @@ fn repeating(bytes: &[u8], at: usize, step: usize) -> usize {
     whole + later[whole..].iter().zip(&earlier[whole..]).take_while(|(a, b)| a == b).count()
 }
 
-/// Searches for the longest run of bytes without wildcard and compares the rest there.
-fn find_masked(bytes: &[u8], needle: &[(u8, u8)], keep: usize, hits: &mut Hits) {
-    let Some(last) = bytes.len().checked_sub(needle.len()).filter(|_| !needle.is_empty()) else { return };
-    let fits = |at: usize| needle.iter().zip(&bytes[at..]).all(|((value, mask), byte)| byte & mask == value & mask);
-    let (start, len) = longest_fixed(needle);
-    if len == 0 {
-        (0..=last).filter(|at| fits(*at)).for_each(|at| hits.add(at, needle.len(), keep));
-        return;
-    }
-    let fixed: Vec<u8> = needle[start..start + len].iter().map(|(value, _)| *value).collect();
-    each_run(bytes, &fixed, |run| {
-        for place in (0..run.count).map(|number| run.offset(number)) {
-            if let Some(at) = place.checked_sub(start).filter(|at| *at <= last && fits(*at)) {
-                hits.add(at, needle.len(), keep);
-            }
-        }
-    });
-}
-
-fn longest_fixed(needle: &[(u8, u8)]) -> (usize, usize) {
-    let mut best = (0, 0);
-    let mut at = 0;
-    for run in needle.split(|(_, mask)| *mask != 0xFF) {
-        if run.len() > best.1 {
-            best = (at, run.len());
-        }
-        at += run.len() + 1;
-    }
-    best
-}
-
 /// A piece of printable text in a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text {
@@ -261,129 +280,4 @@ pub fn text_around(bytes: &[u8], offset: u32, max: usize) -> Text {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::image::samples;
-
-    fn naive(bytes: &[u8], needle: &[(u8, u8)]) -> Vec<(u32, u32)> {
-        if needle.is_empty() {
-            return Vec::new();
-        }
-        let fits = |window: &[u8]| window.iter().zip(needle).all(|(byte, (value, mask))| byte & mask == value & mask);
-        let starts = bytes.windows(needle.len()).enumerate().filter(|(_, window)| fits(window));
-        starts.map(|(at, _)| (at as u32, needle.len() as u32)).collect()
-    }
-
-    fn plain(needle: &[u8]) -> Vec<(u8, u8)> {
-        needle.iter().map(|byte| (*byte, 0xFF)).collect()
-    }
-
-    proptest! {
-        #[test]
-        fn byte_search_equals_a_naive_search(
-            bytes in prop::collection::vec(0u8..3, 0..400),
-            needle in prop::collection::vec(0u8..3, 0..7),
-            keep in 0usize..50,
-        ) {
-            let expected = naive(&bytes, &plain(&needle));
-            let found = find_all(&bytes, &Pattern::Bytes(needle), keep);
-            prop_assert_eq!(found.total, expected.len());
-            prop_assert_eq!(&found.offsets[..], &expected[..keep.min(expected.len())]);
-        }
-
-        #[test]
-        fn masked_search_equals_a_naive_search(
-            bytes in prop::collection::vec(prop::sample::select(vec![0u8, 1, 0x10, 0x11]), 0..300),
-            needle in prop::collection::vec(
-                (prop::sample::select(vec![0u8, 1, 0x10, 0x11]), prop::sample::select(vec![0u8, 0x0F, 0xF0, 0xFF])), 0..6),
-        ) {
-            let expected = naive(&bytes, &needle);
-            let found = find_all(&bytes, &Pattern::Masked(needle.clone()), usize::MAX);
-            prop_assert_eq!(found.total, expected.len());
-            prop_assert_eq!(found.offsets, expected);
-        }
-
-        #[test]
-        fn text_around_holds_the_offset_and_never_more_than_asked(
-            bytes in prop::collection::vec(0x1Eu8..0x22, 0..100), offset in 0u32..120, max in 0usize..40,
-        ) {
-            let text = text_around(&bytes, offset, max);
-            prop_assert!(text.text.len() <= max);
-            prop_assert_eq!(text.span.len as usize, text.text.len());
-            prop_assert!(text.span.is_empty() || text.span.contains(offset));
-        }
-    }
-
-    #[test]
-    fn long_repetitive_stretches_are_counted_exactly() {
-        let mut bytes = vec![0xFF; 1000];
-        bytes[500] = 0;
-        for needle in [&[0xFF][..], &[0xFF, 0xFF], &[0xFF; 65], &[0xFF, 0, 0xFF]] {
-            let found = find_all(&bytes, &Pattern::Bytes(needle.to_vec()), usize::MAX);
-            assert_eq!(found.offsets, naive(&bytes, &plain(needle)));
-        }
-        let pairs = b"abababab".repeat(50);
-        let found = find_all(&pairs, &Pattern::text("aba").unwrap(), usize::MAX);
-        assert_eq!(found.offsets, naive(&pairs, &plain(b"aba")));
-    }
-
-    #[test]
-    fn sample_searches_equal_a_naive_search() {
-        for sample in samples::all() {
-            for text in ["pin", "rl1", "ÿ"] {
-                let found = find_all(&sample.bytes, &Pattern::text(text).unwrap(), usize::MAX);
-                assert_eq!(found.offsets, naive(&sample.bytes, &plain(text.as_bytes())), "{} {text}", sample.name);
-            }
-        }
-    }
-
-    #[test]
-    fn hex_patterns_take_wildcards_and_optional_blanks() {
-        let bytes = [0x55, 0xAA, 0x00, 0x17, 0x55, 0x12, 0x34, 0x1F];
-        let offsets = |pattern: &str| find_all(&bytes, &Pattern::hex(pattern).unwrap(), 9).offsets;
-        assert_eq!(offsets("55 ?? ?? 1?"), [(0, 4), (4, 4)]);
-        assert_eq!(offsets("55AA"), [(0, 2)]);
-        assert_eq!(offsets("?7"), [(3, 1)]);
-        for (pattern, culprit) in [("5", "5"), ("55 4G", "4G"), ("zz", "zz"), ("55 é1", "é1")] {
-            let error = Pattern::hex(pattern).unwrap_err();
-            assert_eq!(error, PatternError::NotHex(culprit.into()));
-            assert_eq!(error.explain().class, Class::Usage);
-        }
-    }
-
-    #[test]
-    fn an_empty_pattern_is_refused() {
-        for empty in [Pattern::text(""), Pattern::utf16(""), Pattern::hex(" "), Pattern::regex("")] {
-            assert_eq!(empty.unwrap_err(), PatternError::Empty);
-        }
-        assert_eq!(find_all(b"abc", &Pattern::Bytes(Vec::new()), 9), Hits::default());
-        assert_eq!(find_all(b"abc", &Pattern::Masked(Vec::new()), 9), Hits::default());
-    }
-
-    #[test]
-    fn utf16_text_is_found_as_little_endian_pairs() {
-        let found = find_all(b"..p\0i\0n\0", &Pattern::utf16("pin").unwrap(), 9);
-        assert_eq!(found.offsets, [(2, 6)]);
-    }
-
-    #[test]
-    fn regular_expressions_work_on_raw_bytes() {
-        let found = find_all(b"rl1_pin:6,\xFF\xFErl22_pin:26", &Pattern::regex(r"rl\d+_pin:[0-9]+").unwrap(), 1);
-        assert_eq!((found.total, found.offsets), (2, vec![(0, 9)]));
-        assert_eq!(find_all(&[0, 0xFF, 0], &Pattern::regex(r"\xFF").unwrap(), 9).offsets, [(1, 1)]);
-        assert_eq!(find_all(b"aaa", &Pattern::regex("b*").unwrap(), 9).total, 0);
-        assert!(matches!(Pattern::regex("(").unwrap_err(), PatternError::NotRegex(_)));
-    }
-
-    #[test]
-    fn the_text_around_a_hit_is_shown_whole() {
-        let bytes = b"\0\0{rl1_pin:6,crc:5}\0";
-        let text = text_around(bytes, 7, 100);
-        assert_eq!((text.text.as_str(), text.span), ("{rl1_pin:6,crc:5}", Span::new(2, 17)));
-        assert_eq!(text_around(bytes, 0, 100).text, "");
-        assert_eq!(text_around(bytes, 99, 100).text, "");
-        assert_eq!(text_around(bytes, 7, 6).span, Span::new(4, 6));
-    }
-}
+mod tests;

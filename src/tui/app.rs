@@ -388,7 +388,7 @@ impl App {
                 }
             }
             Done::Failed(problem) => acts.push(Act::Open(Box::new(ProblemBox::new("file", problem.clone())))),
-            Done::Listed(..) | Done::Peeked(..) | Done::Found(..) | Done::Inspected(..) => {}
+            Done::Listed(..) | Done::Peeked(..) | Done::Looked(_) | Done::Inspected(..) => {}
         }
         for overlay in &mut self.overlays {
             acts.extend(overlay.done(done, &self.shared));

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::msg::{Search, Target};
+use super::look::Look;
+use super::msg::Target;
 use super::overlay::Overlay;
 use super::shared::{KnownBackup, OpenFile, Step};
 use super::tabs::TabId;
@@ -51,8 +52,8 @@ pub enum Task {
     FindUnfinished(Arc<Identity>),
     /// Tell what a file holds: pins, template, Tuya store.
     Inspect(Arc<OpenFile>),
-    /// Search a file.
-    Find(Arc<Search>),
+    /// Look into a file.
+    Look(Look),
     /// Look for a proven backup of a chip.
     FindBackup(Arc<Identity>),
     /// Save a backup.

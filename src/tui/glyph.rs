@@ -54,6 +54,12 @@ const STAND_INS: &[(&str, &str)] = &[
     ("┬", "+"),
     ("┴", "+"),
     ("█", "#"),
+    ("▂", "."),
+    ("▃", ":"),
+    ("▄", "-"),
+    ("▅", "="),
+    ("▆", "+"),
+    ("▇", "*"),
     ("▓", "%"),
     ("▒", "="),
     ("░", "_"),
@@ -70,6 +76,8 @@ const STAND_INS: &[(&str, &str)] = &[
     ("×", "x"),
     ("§", "S"),
     ("µ", "u"),
+    ("°", "'"),
+    ("¬", "~"),
 ];
 
 /// Translates a finished frame to ASCII; a symbol without a stand-in becomes a question mark.

@@ -9,6 +9,7 @@ pub mod effect;
 mod frame;
 pub mod glyph;
 pub mod keys;
+pub mod look;
 pub mod msg;
 pub mod overlay;
 mod run;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crossterm::event::{KeyEvent, MouseEvent};
 
+use super::look::Looked;
 use super::shared::{BackupState, OpenFile};
 use crate::image::inspect::Inspection;
-use crate::image::search::Hits;
 use crate::link::Endpoint;
 use crate::problem::Problem;
 use crate::session::Event;
@@ -47,8 +47,8 @@ pub enum Done {
     Loaded(Target, Result<Arc<OpenFile>, Problem>),
     /// A file was looked through.
     Inspected(Arc<OpenFile>, Arc<Inspection>),
-    /// A search ended.
-    Found(Arc<Search>, Hits),
+    /// A look into a file ended.
+    Looked(Looked),
     /// The store was asked for a backup of a chip.
     Backup {
         /// Of which chip.
@@ -97,15 +97,4 @@ pub enum Target {
     Image,
     /// The text of a template, to be checked.
     Template,
-}
-
-/// A search.
-#[derive(Clone, Debug)]
-pub struct Search {
-    /// In which file.
-    pub file: Arc<OpenFile>,
-    /// As typed.
-    pub text: String,
-    /// As searched for.
-    pub pattern: crate::image::search::Pattern,
 }

@@ -9,7 +9,7 @@ use crate::chip::{self, Module};
 use crate::codec::nor::StatusBytes;
 use crate::image::firmware::{self, Firmware};
 use crate::image::kind::Kind;
-use crate::image::{Region, region};
+use crate::image::{Region, entropy, region};
 use crate::job::ProvenBackup;
 use crate::link::{Endpoint, WireKind};
 use crate::session::SessionView;
@@ -76,6 +76,8 @@ pub struct OpenFile {
     pub bytes: Arc<[u8]>,
     /// What is where in it.
     pub regions: Vec<Region>,
+    /// Entropy of every sector, in bits per byte.
+    pub entropy: Arc<[f32]>,
     /// What it is.
     pub firmware: Firmware,
     /// What it is, in words.
@@ -94,6 +96,7 @@ impl OpenFile {
             path: path.to_path_buf(),
             name,
             regions: region::regions(&bytes),
+            entropy: entropy::sectors(&bytes).into(),
             about: about(&firmware),
             firmware,
             bytes,

@@ -62,6 +62,8 @@ roles! {
     ByteBlank = "byte.blank",
     /// Printable ASCII.
     ByteText = "byte.text",
+    /// A byte that differs from the one it is compared with.
+    ByteDiffers = "byte.differs",
     /// A byte of a search hit.
     ByteHit = "byte.hit",
     /// A byte of the current hit, or under the cursor.

@@ -9,18 +9,17 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::effect::Task;
+use super::look;
 use super::msg::{Done, FolderEntry, Target};
 use super::shared::{BackupState, KnownBackup, OpenFile, about};
 use crate::archive;
-use crate::image::{firmware, inspect, search};
+use crate::image::{firmware, inspect};
 use crate::job::{BackupRead, Identity, ProvenBackup};
 use crate::link;
 use crate::problem::{Class, Explain, Problem};
 use crate::store::{self, Settings};
 use crate::units::{Verdict, size_text};
 
-/// Hits kept of a search; all are counted. Erased flash would make lists of millions.
-const KEPT_HITS: usize = 100_000;
 /// Larger files are not looked into by the file picker, in bytes.
 const LARGEST_PEEK: u64 = 32 * 1024 * 1024;
 
@@ -47,10 +46,7 @@ pub fn perform(task: Task, settings: &Settings) -> Done {
         Task::Take(target, file) => Done::Loaded(target, Ok(file)),
         Task::FindUnfinished(identity) => find_unfinished(settings, &identity).unwrap_or_else(Done::Failed),
         Task::Load(target, path) => Done::Loaded(target, load(&path).map(Arc::new)),
-        Task::Find(search) => {
-            let hits = search::find_all(&search.file.bytes, &search.pattern, KEPT_HITS);
-            Done::Found(search, hits)
-        }
+        Task::Look(look) => Done::Looked(look::perform(look)),
         Task::Inspect(file) => {
             let found = inspect::inspect(&file.bytes);
             Done::Inspected(file, Arc::new(found))

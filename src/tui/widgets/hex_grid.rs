@@ -1,4 +1,5 @@
-//! Bytes as rows of offset, hex and text. Writes cells directly: thousands of them change with every page.
+//! Bytes as rows of offset, hex and text. What is no letter has a sign of its kind: `·` for 00, `░` for FF, `°` for other
+//! control characters, `¬` from 80 on. Writes cells directly: thousands of them change with every page.
 
 use std::ops::Range;
 
@@ -6,7 +7,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use crate::tui::glyph;
 use crate::tui::theme::{Role, Theme};
+use crate::units::Span;
 
 const DIGITS: &str = "0123456789ABCDEF";
 /// The printable part of ASCII, from the blank on.
@@ -14,11 +17,15 @@ const PRINTABLE: &str =
     " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~";
 /// Columns of an offset and the gap behind it.
 const OFFSET: usize = 10;
+/// The column of that gap in which a bookmark shows.
+const MARK: u16 = 8;
 
 /// What is shown.
 pub struct HexGrid<'a> {
-    /// The file.
+    /// What is seen.
     pub bytes: &'a [u8],
+    /// Address of its first byte.
+    pub base: u32,
     /// Offset of the first row.
     pub top: u32,
     /// The byte under the cursor.
@@ -27,6 +34,12 @@ pub struct HexGrid<'a> {
     pub hits: &'a [(u32, u32)],
     /// The current hit.
     pub here: Option<(u32, u32)>,
+    /// What is selected.
+    pub selected: Option<Span>,
+    /// Bookmarks in file order; their rows carry a sign.
+    pub marks: &'a [u32],
+    /// The bytes these are compared with.
+    pub other: Option<&'a [u8]>,
 }
 
 /// How many bytes a row of this width takes: 4, 8, 16, 32 or 64.
@@ -48,7 +61,9 @@ enum Class {
     /// Part of at least [`RUN`] printable bytes.
     Text,
     Other,
+    Differs,
     Hit,
+    Selected,
     Here,
 }
 
@@ -69,7 +84,9 @@ impl Class {
             Self::Blank => Role::ByteBlank,
             Self::Text => Role::ByteText,
             Self::Other => Role::Byte,
+            Self::Differs => Role::ByteDiffers,
             Self::Hit => Role::ByteHit,
+            Self::Selected => Role::Selected,
             Self::Here => Role::ByteHere,
         }
     }
@@ -86,7 +103,14 @@ impl HexGrid<'_> {
         let bytes = self.bytes.get(start..end).unwrap_or_default();
         for (number, (row, classes)) in bytes.chunks(count).zip(classes.chunks(count)).enumerate() {
             let place = Rect { y: area.y + number as u16, height: 1, ..area };
-            draw_row(start + number * count, row, classes, count, place, buf, theme);
+            let offset = start + number * count;
+            let address = (self.base as usize).saturating_add(offset);
+            draw_row(address, row, classes, count, place, buf, theme);
+            if self.is_marked(offset, row.len())
+                && let Some(cell) = buf.cell_mut((area.x + MARK, place.y))
+            {
+                cell.set_symbol(glyph::STEP_DONE).set_style(theme.style(Role::Key));
+            }
         }
     }
 
@@ -102,6 +126,15 @@ impl HexGrid<'_> {
         }
         classes.drain(..(shown.start - from).min(classes.len()));
         classes.truncate(shown.len());
+        if let Some(other) = self.other {
+            let other = other.get(shown.start.min(other.len())..).unwrap_or_default();
+            let shown = self.bytes.get(shown.clone()).unwrap_or_default();
+            for (at, class) in classes.iter_mut().enumerate() {
+                if shown.get(at) != other.get(at) {
+                    *class = Class::Differs;
+                }
+            }
+        }
         let mut mark = |at: u32, len: u32, class: Class| {
             let first = (at as usize).max(shown.start);
             let last = (at as usize).saturating_add(len as usize).min(shown.end);
@@ -114,11 +147,19 @@ impl HexGrid<'_> {
         for (at, len) in self.hits_within(&shown) {
             mark(*at, *len, Class::Hit);
         }
+        if let Some(span) = self.selected {
+            mark(span.start, span.len, Class::Selected);
+        }
         if let Some((at, len)) = self.here {
             mark(at, len, Class::Here);
         }
         mark(self.cursor, 1, Class::Here);
         classes
+    }
+
+    fn is_marked(&self, offset: usize, len: usize) -> bool {
+        let first = self.marks.partition_point(|at| (*at as usize) < offset);
+        self.marks.get(first).is_some_and(|at| (*at as usize) < offset + len)
     }
 
     fn hits_within(&self, shown: &Range<usize>) -> &[(u32, u32)] {
@@ -156,11 +197,14 @@ fn draw_row(offset: usize, row: &[u8], classes: &[Class], count: usize, place: R
             }
         }
         let symbol = match byte {
-            0x20..0x7F => {
+            0x20..=0x7E => {
                 let index = usize::from(byte - 0x20);
                 &PRINTABLE[index..=index]
             }
-            _ => "·",
+            0x00 => "·",
+            0xFF => "░",
+            0x80.. => "¬",
+            _ => "°",
         };
         set(text + column, symbol, style);
     }
@@ -180,7 +224,17 @@ mod tests {
     }
 
     const fn grid(bytes: &[u8]) -> HexGrid<'_> {
-        HexGrid { bytes, top: 0, cursor: u32::MAX, hits: &[], here: None }
+        HexGrid {
+            bytes,
+            base: 0,
+            top: 0,
+            cursor: u32::MAX,
+            hits: &[],
+            here: None,
+            selected: None,
+            marks: &[],
+            other: None,
+        }
     }
 
     #[test]
@@ -190,7 +244,7 @@ mod tests {
             rows(&grid(&bytes), 80, 3),
             [
                 "00000000  2B 2C 2D 2E 2F 30 31 32  33 34 35 36 37 38 39 3A  +,-./0123456789:",
-                "00000010  00 FF                                             ··",
+                "00000010  00 FF                                             ·░",
                 ""
             ]
         );
@@ -234,5 +288,34 @@ mod tests {
         assert_eq!(Some(bg(10, 1)), theme.style(Role::ByteHit).bg);
         assert_eq!(Some(bg(10, 0)), theme.style(Role::ByteText).bg);
         assert_eq!(Some(bg(19, 1)), theme.style(Role::ByteText).bg, "the byte after the hit is none");
+    }
+
+    #[test]
+    fn selection_differences_and_bookmarks_are_seen() {
+        let bytes = [0x41; 64];
+        let mut other = bytes;
+        other[20] = 0;
+        let theme = Theme::load("dark").expect("dark");
+        let area = Rect::new(0, 0, 80, 4);
+        let mut buf = Buffer::empty(area);
+        HexGrid { selected: Some(Span::new(2, 2)), marks: &[17, 40], other: Some(&other[..62]), ..grid(&bytes) }
+            .render(area, &mut buf, &theme);
+        assert_eq!(Some(buf[(16, 0)].bg), theme.style(Role::Selected).bg);
+        assert_eq!(Some(buf[(22, 0)].fg), theme.style(Role::ByteText).fg, "behind the selection");
+        assert_eq!(Some(buf[(22, 1)].fg), theme.style(Role::ByteDiffers).fg);
+        assert_eq!(Some(buf[(75, 3)].fg), theme.style(Role::ByteText).fg);
+        assert_eq!(Some(buf[(76, 3)].fg), theme.style(Role::ByteDiffers).fg, "the other one ends before");
+        let marks: Vec<&str> = (0..4).map(|y| buf[(8, y)].symbol()).collect();
+        assert_eq!(marks, [" ", "●", "●", " "]);
+    }
+
+    #[test]
+    fn offsets_start_at_the_address_of_the_first_byte() {
+        assert!(rows(&HexGrid { base: 0x10000, ..grid(&[1, 2]) }, 80, 1)[0].starts_with("00010000  01 02"));
+    }
+
+    #[test]
+    fn each_kind_of_byte_has_its_sign() {
+        assert!(rows(&grid(&[0x00, 0x01, 0x7F, 0x80, 0xFE, 0xFF, 0x41]), 80, 1)[0].ends_with("·°°¬¬░A"));
     }
 }

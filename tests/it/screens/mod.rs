@@ -2,6 +2,7 @@
 
 mod config;
 mod desk;
+mod dump;
 mod journey;
 mod rules;
 mod sizes;

@@ -1,158 +1,181 @@
-//! Tab 3: a file as hex and text, searched, with the text around each hit.
+//! Tab 3: a file as hex and text, searched, with the text around each hit and what stands behind its encryption.
 
-mod search;
+mod actions;
+mod hits;
+mod pane;
+mod place;
+mod prompt;
 mod view;
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use self::search::{Found, Prompt};
+use self::actions::{Action, KEYS};
+use self::hits::Found;
+use self::place::Place;
+use self::prompt::{Answer, Prompt};
 use super::{Tab, TabId};
+use crate::image::entropy;
+use crate::image::search::{How, text_around};
+use crate::image::strings;
 use crate::tui::effect::{Act, Response, Task};
-use crate::tui::keys::{self, Bind, KeyLine, bind};
+use crate::tui::keys::{self, KeyLine};
+use crate::tui::look::{self, Lens, Look, Looked, Seen};
 use crate::tui::msg::{Done, Target};
-use crate::tui::overlay::{Choose, PickFile, Reader};
+use crate::tui::overlay::{Choose, JumpList, PickFile, Reader};
 use crate::tui::shared::{OpenFile, Shared, Step};
+use crate::tui::widgets::entropy_bar;
 use crate::units::size_text;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Action {
-    Search,
-    Next,
-    Previous,
-    Goto,
-    Text,
-    Open,
-    Backup,
-    Regions,
-    Up,
-    Down,
-    Left,
-    Right,
-    PageUp,
-    PageDown,
-    Top,
-    End,
-    Facts,
-    Clear,
-}
-
-const KEYS: &[Bind<Action>] = &[
-    bind("/", "search", "Search text, hex, UTF-16 or a regular expression; starts with pin.", Action::Search),
-    bind("n", "next", "Go to the next hit.", Action::Next),
-    bind("N p", "previous", "Go to the previous hit.", Action::Previous),
-    bind("t enter", "whole text", "Show the whole text around this place.", Action::Text),
-    bind("g :", "go to", "Go to an address.", Action::Goto),
-    bind("o", "open…", "Open a file: any dump or image.", Action::Open),
-    bind("b", "backup", "Show the backup of the connected chip.", Action::Backup),
-    bind("r", "regions…", "List what is where in this file, and go there.", Action::Regions),
-    bind("i", "what it is", "What the content of this file says about it.", Action::Facts),
-    bind("up k", "up", "One row up.", Action::Up),
-    bind("down j", "down", "One row down.", Action::Down),
-    bind("left", "left", "One byte back.", Action::Left),
-    bind("right", "right", "One byte on.", Action::Right),
-    bind("pgup", "page up", "One page up.", Action::PageUp),
-    bind("pgdn space", "page down", "One page down.", Action::PageDown),
-    bind("home", "start", "To the first byte.", Action::Top),
-    bind("end G", "end", "To the last byte.", Action::End),
-    bind("esc", "clear", "Forget the hits.", Action::Clear),
-];
+/// Letters of the text shown for a hit in the list.
+const GLIMPSE: usize = 80;
 
 /// State of the tab.
 #[derive(Default)]
 pub struct Dump {
-    cursor: u32,
-    top: u32,
+    seen: Option<Arc<Seen>>,
+    place: Place,
     found: Option<Found>,
     /// A search whose answer is awaited.
     searching: bool,
     prompt: Option<Prompt>,
     /// What was searched last, for the next prompt.
-    last: Option<(String, search::How)>,
-    /// Rows and bytes per row as last drawn.
-    drawn: Cell<(u32, u32)>,
+    last: Option<(String, How)>,
+    /// The pane with the bytes as numbers is open.
+    inspecting: bool,
 }
 
 impl Dump {
-    fn reset(&mut self) {
-        let last = self.last.take();
-        *self = Self { last, ..Self::default() };
+    /// Begins anew with the file that is open now.
+    fn reset(&mut self, cx: &Shared) {
+        let (last, inspecting) = (self.last.take(), self.inspecting);
+        let seen = cx.dump.as_ref().map(|file| Arc::new(Seen::file(file)));
+        *self = Self { seen, last, inspecting, ..Self::default() };
     }
 
-    fn page(&self) -> (u32, u32) {
-        let (rows, per_row) = self.drawn.get();
-        (rows.max(1), per_row.max(1))
+    /// Offset and length of the current hit, when the cursor is on it.
+    fn on_hit(&self) -> Option<(u32, u32)> {
+        let here = self.found.as_ref().and_then(Found::here);
+        here.filter(|(at, len)| (*at..at.saturating_add(*len)).contains(&self.place.cursor))
     }
 
-    /// Moves the cursor and scrolls as little as needed.
-    fn move_to(&mut self, at: i64, file: &OpenFile) {
-        let last = file.bytes.len().saturating_sub(1) as i64;
-        self.cursor = at.clamp(0, last.max(0)) as u32;
-        let (rows, per_row) = self.page();
-        let row = self.cursor / per_row;
-        let first = self.top / per_row;
-        let first = if row < first {
-            row
-        } else if row >= first + rows {
-            row + 1 - rows
-        } else {
-            first
-        };
-        self.top = first * per_row;
-    }
-
-    /// Moves the cursor to a place that was jumped to, with some rows above it.
-    fn jump(&mut self, at: u32, file: &OpenFile) {
-        let (rows, per_row) = self.page();
-        self.cursor = at.min(file.bytes.len().saturating_sub(1) as u32);
-        let row = self.cursor / per_row;
-        let first = self.top / per_row;
-        if row < first || row >= first + rows {
-            self.top = row.saturating_sub(rows / 3) * per_row;
+    fn jump(&mut self, at: u32) {
+        if let Some(seen) = &self.seen {
+            self.place.jump(at, seen.last());
         }
     }
 
-    fn visit_hit(&mut self, step: i64, file: &OpenFile) {
+    fn visit_hit(&mut self, step: i64) {
         let Some(found) = &mut self.found else { return };
-        found.step(step, self.cursor);
+        found.step(step, self.place.cursor);
         if let Some((at, _)) = found.here() {
-            self.jump(at, file);
+            self.jump(at);
         }
     }
 
-    fn prompt_key(&mut self, key: &KeyEvent, cx: &Shared) -> Response {
-        let (Some(prompt), Some(file)) = (&mut self.prompt, &cx.dump) else {
+    fn prompt_key(&mut self, key: &KeyEvent) -> Response {
+        let (Some(prompt), Some(seen)) = (&mut self.prompt, &self.seen) else {
             self.prompt = None;
             return Response::nothing();
         };
         match prompt.key(key) {
-            search::Answer::Editing => Response::nothing(),
-            search::Answer::Closed => {
+            Answer::Editing => {}
+            Answer::Closed => self.prompt = None,
+            Answer::Goto(at) => {
                 self.prompt = None;
-                Response::nothing()
+                self.jump(at);
             }
-            search::Answer::Goto(at) => {
-                self.prompt = None;
-                self.jump(at, file);
-                Response::nothing()
-            }
-            search::Answer::Search { text, how, pattern } => {
+            Answer::Search { text, how, pattern } => {
+                let search = Arc::new(look::Search { seen: Arc::clone(seen), text: text.clone(), how, pattern });
                 self.prompt = None;
                 self.searching = true;
-                self.last = Some((text.clone(), how));
-                let search = crate::tui::msg::Search { file: Arc::clone(file), text, pattern };
-                Response::act(Act::work(Task::Find(Arc::new(search))))
+                self.last = Some((text, how));
+                return Response::act(look(Look::Find(search)));
             }
         }
+        Response::nothing()
+    }
+
+    /// Sees the file through this lens, or as it stands when it is seen so already.
+    fn through(&self, lens: Lens) -> Response {
+        let Some(seen) = &self.seen else { return Response::nothing() };
+        let lens = if seen.lens == lens { Lens::File } else { lens };
+        Response::act(look(Look::Through(Arc::clone(&seen.file), lens)))
+    }
+
+    /// Shows the same place in another way of seeing the file.
+    fn see(&mut self, seen: Arc<Seen>) {
+        let offset = self.seen.as_ref().and_then(|before| before.offset(self.place.cursor));
+        let at = offset.and_then(|offset| seen.at_offset(offset)).unwrap_or(0);
+        self.found = None;
+        self.seen = Some(seen);
+        self.place.top = 0;
+        self.place.cursor = 0;
+        self.jump(at);
+    }
+
+    fn movement(&mut self, action: Action, last: u32) -> bool {
+        let (rows, per_row) = self.place.page();
+        let (at, row) = (i64::from(self.place.cursor), i64::from(per_row));
+        let page = row * i64::from(rows.saturating_sub(1).max(1));
+        let to = match action {
+            Action::Up => at - row,
+            Action::Down => at + row,
+            Action::Left => at - 1,
+            Action::Right => at + 1,
+            Action::PageUp => at - page,
+            Action::PageDown => at + page,
+            Action::Top => 0,
+            Action::End => i64::MAX,
+            _ => return false,
+        };
+        self.place.move_to(to, last);
+        true
+    }
+
+    fn inspect(&mut self, seen: &Seen) -> Response {
+        // Where the pane would be cut, the numbers get a window of their own.
+        if (1..16).contains(&self.place.drawn.get().rows) {
+            let lines = pane::inspector(seen, self.place.cursor, 72);
+            let text = lines.into_iter().map(|line| line.into_iter().map(|(_, text)| text).collect()).collect();
+            return Response::act(Act::Open(Box::new(Reader::new("The bytes here", text))));
+        }
+        self.inspecting = !self.inspecting;
+        Response::nothing()
+    }
+
+    /// What a search found; says so where it is not where it was searched.
+    fn take(&mut self, search: &look::Search, found: &look::Found) -> Vec<Act> {
+        self.searching = false;
+        if !Arc::ptr_eq(&search.seen, &found.seen) {
+            self.see(Arc::clone(&found.seen));
+        }
+        self.found = Some(Found::new(&search.text, found, self.place.cursor));
+        self.visit_hit(0);
+        let say = |text: String| vec![Act::Say(text)];
+        let lens = found.seen.lens;
+        if found.hits.total == 0 {
+            return say(format!("{:?} is nowhere in {}", search.text, lens.name()));
+        }
+        if lens != search.seen.lens {
+            return say(format!("found in {} only; {} goes back", lens.name(), lens.key()));
+        }
+        let more = found.behind.iter().map(|(lens, count)| format!("{count} in {} ({})", lens.name(), lens.key()));
+        let more: Vec<String> = more.collect();
+        if more.is_empty() { Vec::new() } else { say(format!("more: {}", more.join(", "))) }
     }
 }
 
+const fn look(look: Look) -> Act {
+    Act::work(Task::Look(look))
+}
+
 /// What the content of a file says about it.
-fn facts(file: &OpenFile) -> Vec<String> {
+fn facts(seen: &Seen) -> Vec<String> {
+    let file = &seen.file;
     let firmware = &file.firmware;
     let mut lines = vec![
         file.path.display().to_string(),
@@ -166,6 +189,18 @@ fn facts(file: &OpenFile) -> Vec<String> {
     lines.extend(firmware.votes.iter().map(|vote| format!("· {}", vote.evidence)));
     if let Some(at) = firmware.natural_address {
         lines.push(format!("belongs at flash address 0x{at:06X}"));
+    }
+    for part in &seen.parts {
+        let (file, code) = (part.file, part.code);
+        lines.push(format!(
+            "{}: file 0x{:06X} to 0x{:06X} is code 0x{:06X} to 0x{:06X}, key {}",
+            part.name,
+            file.start,
+            file.end(),
+            code.start,
+            code.end(),
+            part.key.name()
+        ));
     }
     if !firmware.problems.is_empty() {
         lines.push(String::new());
@@ -190,8 +225,8 @@ impl Tab for Dump {
     fn hints(&self, cx: &Shared) -> Vec<KeyLine> {
         let actions: &[Action] = match (&cx.dump, &self.found) {
             (None, _) => &[Action::Open, Action::Backup],
-            (Some(_), None) => &[Action::Search, Action::Goto, Action::Regions, Action::Text, Action::Open],
-            (Some(_), Some(_)) => &[Action::Next, Action::Previous, Action::Text, Action::Search, Action::Goto],
+            (Some(_), None) => &[Action::Search, Action::Goto, Action::Regions, Action::Strings, Action::Code],
+            (Some(_), Some(_)) => &[Action::Next, Action::Previous, Action::Hits, Action::Text, Action::Search],
         };
         keys::hints(KEYS, actions)
     }
@@ -208,7 +243,7 @@ impl Tab for Dump {
 
     fn key(&mut self, key: KeyEvent, cx: &Shared) -> Response {
         if self.typing() {
-            return self.prompt_key(&key, cx);
+            return self.prompt_key(&key);
         }
         let Some(action) = keys::find(KEYS, &key) else { return Response::Ignored };
         match action {
@@ -221,65 +256,65 @@ impl Tab for Dump {
             }
             _ => {}
         }
-        let Some(file) = cx.dump.clone() else {
+        let Some(seen) = self.seen.clone() else {
             return if action == Action::Clear { Response::Ignored } else { Response::nothing() };
         };
-        let (rows, per_row) = self.page();
-        let (at, row) = (i64::from(self.cursor), i64::from(per_row));
-        let page = row * i64::from(rows.saturating_sub(1).max(1));
-        match action {
-            Action::Up => self.move_to(at - row, &file),
-            Action::Down => self.move_to(at + row, &file),
-            Action::Left => self.move_to(at - 1, &file),
-            Action::Right => self.move_to(at + 1, &file),
-            Action::PageUp => self.move_to(at - page, &file),
-            Action::PageDown => self.move_to(at + page, &file),
-            Action::Top => self.move_to(0, &file),
-            Action::End => self.move_to(i64::MAX, &file),
-            Action::Search => self.prompt = Some(Prompt::search(self.last.as_ref())),
-            Action::Goto => self.prompt = Some(Prompt::goto()),
-            Action::Next | Action::Previous if self.found.is_none() => {
-                self.prompt = Some(Prompt::search(self.last.as_ref()));
+        if !self.movement(action, seen.last()) {
+            match action {
+                Action::Search => self.prompt = Some(Prompt::search(self.last.as_ref())),
+                Action::Goto => {
+                    let names = seen.regions.iter().map(|region| (region.name.clone(), region.span.start)).collect();
+                    self.prompt = Some(Prompt::goto(&seen, names, self.place.cursor));
+                }
+                Action::Next | Action::Previous | Action::Hits if self.found.is_none() => {
+                    self.prompt = Some(Prompt::search(self.last.as_ref()));
+                }
+                Action::Next => self.visit_hit(1),
+                Action::Previous => self.visit_hit(-1),
+                Action::Hits => return Response::Taken(self.hits_list(&seen)),
+                Action::Text => {
+                    let text = whole_text(&seen, self.place.cursor);
+                    return Response::act(Act::Open(Box::new(Reader::new("The text here", text))));
+                }
+                Action::Inspect => return self.inspect(&seen),
+                Action::Strings => return Response::act(look(Look::Strings(seen))),
+                Action::Store => return self.through(Lens::Store),
+                Action::Code => return self.through(Lens::Code),
+                Action::Regions => return Response::act(Act::Open(Box::new(regions(&seen, self.place.cursor)))),
+                Action::Facts => {
+                    let reader = Reader::new(seen.file.name.clone(), facts(&seen));
+                    return Response::act(Act::Open(Box::new(reader)));
+                }
+                Action::Clear if self.found.is_some() => self.found = None,
+                Action::Clear => return Response::Ignored,
+                _ => {}
             }
-            Action::Next => self.visit_hit(1, &file),
-            Action::Previous => self.visit_hit(-1, &file),
-            Action::Text => {
-                let text = view::whole_text(&file, self.cursor);
-                return Response::act(Act::Open(Box::new(Reader::new("The text here", text))));
-            }
-            Action::Regions => return Response::act(Act::Open(Box::new(regions(&file, self.cursor)))),
-            Action::Facts => return Response::act(Act::Open(Box::new(Reader::new(file.name.clone(), facts(&file))))),
-            Action::Clear if self.found.is_some() => self.found = None,
-            Action::Clear => return Response::Ignored,
-            Action::Open | Action::Backup => {}
         }
         Response::act(Act::Journey(Step::Read, true))
     }
 
     fn done(&mut self, done: &Done, cx: &Shared) -> Vec<Act> {
+        let current = |file: &Arc<OpenFile>| cx.dump.as_ref().is_some_and(|open| Arc::ptr_eq(open, file));
+        let same = |seen: &Arc<Seen>| self.seen.as_ref().is_some_and(|now| Arc::ptr_eq(now, seen));
         match done {
-            Done::Loaded(Target::Dump, Ok(_)) | Done::Saved { .. } => self.reset(),
-            Done::Found(search, hits) => {
-                let current = cx.dump.as_ref().is_some_and(|file| Arc::ptr_eq(file, &search.file));
-                if current {
-                    self.searching = false;
-                    let found = Found::new(search, hits.clone(), self.cursor);
-                    let none = found.here().is_none();
-                    self.found = Some(found);
-                    self.visit_hit(0, &search.file);
-                    if none {
-                        return vec![Act::Say(format!("{:?} is nowhere in this file", search.text))];
-                    }
-                }
+            Done::Loaded(Target::Dump, Ok(_)) | Done::Saved { .. } => self.reset(cx),
+            Done::Looked(Looked::Found(search, found)) if same(&search.seen) => return self.take(search, found),
+            Done::Looked(Looked::Through(file, lens, seen)) if current(file) => match seen {
+                Some(seen) => self.see(Arc::clone(seen)),
+                None => return vec![Act::Say(format!("{} is not in this file", lens.name()))],
+            },
+            Done::Looked(Looked::Strings(seen, texts)) if same(seen) => {
+                return vec![Act::Open(Box::new(strings_list(seen, texts, self.place.cursor)))];
             }
             _ => {}
         }
         Vec::new()
     }
 
-    fn show(&mut self, at: u32, cx: &Shared) {
-        if let Some(file) = &cx.dump {
-            self.jump(at, file);
+    fn show(&mut self, at: u32, _cx: &Shared) {
+        self.jump(at);
+        if let Some(found) = &mut self.found {
+            found.catch_up(at);
         }
     }
 
@@ -288,11 +323,57 @@ impl Tab for Dump {
     }
 }
 
-fn regions(file: &OpenFile, cursor: u32) -> Choose {
-    let lines = file.regions.iter().map(|region| {
-        format!("0x{:06X}  {:>9}  {}", region.span.start, size_text(region.span.len.into()), region.name)
+impl Dump {
+    fn hits_list(&self, seen: &Arc<Seen>) -> Vec<Act> {
+        let Some(found) = &self.found else { return Vec::new() };
+        let hits: Arc<[(u32, u32)]> = found.hits.offsets.clone().into();
+        let kept = if hits.len() < found.hits.total { format!(", the first {}", hits.len()) } else { String::new() };
+        let title = format!("{} hits of {:?}{kept}", found.hits.total, found.text);
+        let (rows, seen) = (Arc::clone(&hits), Arc::clone(seen));
+        let line = move |index: usize| {
+            let at = rows.get(index).map_or(0, |(at, _)| *at);
+            let region = seen.region(at).map_or("", |region| region.name.as_str());
+            let text = text_around(&seen.bytes, at, GLIMPSE).text;
+            format!("0x{:06X}  {:<20.20}  {text}", seen.address(at), region)
+        };
+        let pick = move |index: usize| vec![Act::Show(hits.get(index).map_or(0, |(at, _)| *at))];
+        let row = found.number().saturating_sub(1);
+        vec![Act::Open(Box::new(JumpList::new(title, found.hits.offsets.len(), row, line, pick)))]
+    }
+}
+
+/// The text at a place, for the reader.
+fn whole_text(seen: &Seen, at: u32) -> Vec<String> {
+    match pane::text_at(seen, at) {
+        Some(text) => vec![text.title, String::new(), text.text],
+        None => vec![format!("There is no text at 0x{:06X}.", seen.address(at))],
+    }
+}
+
+fn regions(seen: &Seen, cursor: u32) -> Choose {
+    let lines = seen.regions.iter().map(|region| {
+        let bits = entropy::mean(&seen.entropy, region.span.start, region.span.end());
+        let start = seen.address(region.span.start);
+        let size = size_text(region.span.len.into());
+        format!("0x{start:06X}  {size:>9}  {} {bits:.1} bits  {}", entropy_bar::sign(bits), region.name)
     });
-    let row = file.regions.iter().position(|region| region.span.contains(cursor)).unwrap_or(0);
-    let starts: Vec<u32> = file.regions.iter().map(|region| region.span.start).collect();
-    Choose::new("Regions", lines.collect(), row, move |index| Act::Show(starts.get(index).copied().unwrap_or(0)))
+    let row = seen.regions.iter().position(|region| region.span.contains(cursor)).unwrap_or(0);
+    let starts: Vec<u32> = seen.regions.iter().map(|region| region.span.start).collect();
+    Choose::new("Regions, with their entropy per byte", lines.collect(), row, move |index| {
+        Act::Show(starts.get(index).copied().unwrap_or(0))
+    })
+}
+
+fn strings_list(seen: &Arc<Seen>, texts: &Arc<[strings::Text]>, cursor: u32) -> JumpList {
+    let row = texts.partition_point(|text| text.offset <= cursor as usize).saturating_sub(1);
+    let (seen, lines, fits) = (Arc::clone(seen), Arc::clone(texts), Arc::clone(texts));
+    let picks = Arc::clone(texts);
+    let line = move |index: usize| {
+        let Some(text) = lines.get(index) else { return String::new() };
+        let wide = if text.encoding == strings::Encoding::Utf16 { "16 " } else { "   " };
+        format!("0x{:06X} {wide} {}", seen.address(text.offset as u32), text.text)
+    };
+    let pick = move |index: usize| vec![Act::Show(picks.get(index).map_or(0, |text| text.offset as u32))];
+    JumpList::new(format!("{} texts", texts.len()), texts.len(), row, line, pick)
+        .filtered(move |index, wanted| fits.get(index).is_some_and(|text| text.text.to_lowercase().contains(wanted)))
 }

@@ -1,7 +1,7 @@
 //! From an open link to a flash that is known.
 
 use super::contract::{DeviceError, Watch, WriteFlash};
-use super::spi::SpiFlash;
+use super::spi::{Access, SpiFlash};
 use super::uart::UartFlash;
 use crate::link::{Link, Wire};
 
@@ -24,7 +24,11 @@ pub struct AttachOptions {
 pub fn attach(link: Link, options: &AttachOptions, watch: &mut dyn Watch) -> Result<Box<dyn WriteFlash>, DeviceError> {
     let Link { wire, reset, clock, info, .. } = link;
     match wire {
-        Wire::Spi(wire) => Ok(Box::new(SpiFlash::attach(wire, reset, clock, &info, options, watch)?)),
+        Wire::Spi(wire) => {
+            let access = reset.map_or(Access::Hand, Access::Line);
+            Ok(Box::new(SpiFlash::attach(wire, access, clock, &info, options, watch)?))
+        }
+        Wire::Nor(wire) => Ok(Box::new(SpiFlash::attach(wire, Access::Bare, clock, &info, options, watch)?)),
         Wire::Serial(wire) => Ok(Box::new(UartFlash::attach(wire, reset, clock, &info, options, watch)?)),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::tie::Tie;
 use crate::chip::Part;
 use crate::codec::nor::{StatusBytes, StatusChange};
 use crate::link::{LinkError, WireKind};
@@ -26,6 +27,8 @@ pub enum Level {
     Warning,
     /// Something failed.
     Error,
+    /// A person has to do something with their hands, now.
+    Ask,
 }
 
 /// What a device tells while it works, and where it asks whether to go on.
@@ -110,6 +113,8 @@ pub struct Facts {
     pub dialect: Option<&'static str>,
     /// Bit clock in Hz or rate in baud, now in force.
     pub speed: u32,
+    /// How it is known that this is the flash that is meant.
+    pub tie: Tie,
     /// Evidence in words, one line per measurement (`five JEDEC id reads agree: EB 60 15`).
     pub evidence: Vec<String>,
 }
@@ -226,6 +231,23 @@ pub enum DeviceError {
         /// The next thing to do.
         remedy: String,
     },
+    /// No bare flash chip answered.
+    #[error("no flash chip answers ({attempts} attempts, {clock})")]
+    NoBareChip {
+        /// Attempts made.
+        attempts: u32,
+        /// The clocks tried, in words.
+        clock: String,
+        /// What the last id read looked like, in words.
+        seen: String,
+        /// The likely cause, from what was seen.
+        cause: String,
+        /// The next thing to do.
+        remedy: String,
+    },
+    /// The chip that answers does not care for CEN: it is not the one behind this link's reset line.
+    #[error("CEN has no effect on the chip that answers, so nothing is written to it")]
+    NotBehindCen,
     /// No loader answered a link check.
     #[error("no answer to link checks for {waited:?}")]
     NoLoader {
@@ -380,6 +402,17 @@ impl Explain for DeviceError {
             Self::NoEntry { seen, cause, remedy, .. } => {
                 Problem::new(Class::NoDevice, "E310", format!("{what}; {seen}"), cause.clone(), remedy.clone())
             }
+            Self::NoBareChip { seen, cause, remedy, .. } => {
+                Problem::new(Class::NoDevice, "E336", format!("{what}; {seen}"), cause.clone(), remedy.clone())
+            }
+            Self::NotBehindCen => Problem::new(
+                Class::Refused,
+                "E335",
+                what,
+                "its id is still read while CEN is held low: the CEN wire is open or at another pad, or another chip is on \
+                 the bus",
+                "check the CEN wire (pin 15); if this is a flash chip by itself, say so with cen=none",
+            ),
             Self::NoLoader { seen, cause, remedy, .. } => {
                 Problem::new(Class::NoDevice, "E311", format!("{what}; {seen}"), cause.clone(), remedy.clone())
             }

@@ -7,9 +7,11 @@ mod spi;
 mod status;
 #[cfg(test)]
 mod testing;
+mod tie;
 mod uart;
 
 pub use attach::{AttachOptions, attach};
 pub use contract::{
     Abilities, Cancelled, DeviceError, EraseUnit, Facts, Level, ReadFlash, SectorData, Unwatched, Watch, WriteFlash,
 };
+pub use tie::Tie;

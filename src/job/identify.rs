@@ -7,8 +7,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::plan::hex;
+use super::refusal::Refusal;
 use super::report::{JobError, Phase, Reporter};
-use crate::device::{Abilities, DeviceError, Facts, ReadFlash};
+use crate::device::{Abilities, DeviceError, Facts, ReadFlash, Tie};
 use crate::image::family::Family;
 use crate::image::firmware::{self, Firmware};
 use crate::image::{rf, votes};
@@ -31,6 +32,8 @@ pub struct Identity {
     pub evidence: Vec<String>,
     /// The flash.
     pub flash: FlashIdentity,
+    /// How it is known that this is the chip that is meant.
+    pub tie: Tie,
     /// The wire.
     pub wire: WireKind,
     /// The link's name.
@@ -81,6 +84,7 @@ impl Identity {
         let (chip, verdict) = votes::decide(&all);
         let mut evidence: Vec<String> = all.into_iter().map(|vote| vote.evidence).collect();
         evidence.extend(facts.evidence.iter().cloned());
+        evidence.extend(facts.tie.doubt().map(str::to_owned));
 
         let content = firmware::identify(flash);
         let places = [Family::Bk7231T, Family::Bk7231N].into_iter().filter_map(Family::rf_block);
@@ -88,7 +92,7 @@ impl Identity {
         let mac = found.as_ref().and_then(|(_, block)| block.mac);
         Self {
             chip,
-            verdict,
+            verdict: verdict.min(facts.tie.ceiling()),
             evidence,
             flash: FlashIdentity {
                 jedec: facts.jedec.map(|id| hex_text(&id)),
@@ -97,6 +101,7 @@ impl Identity {
                 size: facts.size,
                 size_sources: facts.size_sources.clone(),
             },
+            tie: facts.tie,
             wire: facts.wire,
             link: link.name.clone(),
             simulated: link.simulated,
@@ -110,6 +115,11 @@ impl Identity {
             rf_block: found.map(|(place, _)| place).or_else(|| chip.and_then(Family::rf_block)),
             abilities,
         }
+    }
+
+    /// Why nothing is written to this chip, whatever the image; `None` when nothing speaks against it.
+    pub fn unfit_for_writing(&self) -> Option<Refusal> {
+        (self.tie == Tie::Loose).then_some(Refusal::NotBehindCen)
     }
 
     /// Chip name and verdict for headers: `BK7231T proven`, `unknown`.

@@ -30,6 +30,9 @@ pub(super) struct Placed<'a> {
 /// Decides where the image goes and whether it may go there at all.
 pub(super) fn place<'a>(spec: &'a WriteSpec, situation: &Situation<'_>) -> Result<Placed<'a>, Refusal> {
     let identity = situation.identity;
+    if let Some(refusal) = identity.unfit_for_writing() {
+        return Err(refusal);
+    }
     if let (Some(jedec), None) = (&identity.flash.jedec, &identity.flash.part) {
         return Err(Refusal::UnknownFlash { jedec: jedec.clone() });
     }

@@ -23,6 +23,9 @@ pub enum Refusal {
         /// The verdict.
         verdict: Verdict,
     },
+    /// The chip that answers is not the one behind the reset line.
+    #[error("CEN has no effect on the chip that answers")]
+    NotBehindCen,
     /// The flash part is not in the table: nobody knows its protection bits or its limits.
     #[error("the flash {jedec} is not in the table of parts")]
     UnknownFlash {
@@ -154,6 +157,12 @@ impl Explain for Refusal {
                 "E402",
                 "the evidence is too thin or contradicts itself (rule 4)",
                 "connect again at a lower speed; look at the evidence on the Connect tab".to_owned(),
+            ),
+            Self::NotBehindCen => (
+                "E337",
+                "its id is still read while CEN is held low: the CEN wire is open or at another pad, or another chip is on \
+                 the bus; writing could hit the wrong one",
+                "check the CEN wire (pin 15) and connect again; a flash chip by itself is written with cen=none".to_owned(),
             ),
             Self::UnknownFlash { .. } => (
                 "E417",

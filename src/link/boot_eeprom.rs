@@ -33,51 +33,49 @@ fn eeprom_pins(root: &Path) -> bool {
     })
 }
 
+/// A recorded file tree: the device-tree node of each bus, and the pins of the header controller.
+#[cfg(test)]
+#[cfg(unix)]
+pub(super) fn tree(buses: &[(u8, &str)], pins: &[u8]) -> tempfile::TempDir {
+    use std::fs;
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().join("sys/firmware/devicetree/base");
+    for (bus, node) in buses {
+        fs::create_dir_all(base.join(node)).unwrap();
+        let device = folder.path().join(format!("sys/bus/spi/devices/spi{bus}.0"));
+        fs::create_dir_all(&device).unwrap();
+        std::os::unix::fs::symlink(base.join(node), device.join("of_node")).unwrap();
+    }
+    let group = base.join("soc/gpio@7e200000/spi0_pins");
+    fs::create_dir_all(&group).unwrap();
+    let cells: Vec<u8> = pins.iter().flat_map(|pin| [0, 0, 0, *pin]).collect();
+    fs::write(group.join("brcm,pins"), cells).unwrap();
+    folder
+}
+
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::symlink;
-    use std::path::PathBuf;
-
     use super::*;
-
-    /// A recorded tree: the device-tree node of each bus, and the pins of the header controller.
-    fn tree(buses: &[(u8, &str)], pins: &[u8]) -> (tempfile::TempDir, PathBuf) {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let root = folder.path().to_owned();
-        let base = root.join("sys/firmware/devicetree/base");
-        for (bus, node) in buses {
-            fs::create_dir_all(base.join(node)).expect("node");
-            let device = root.join(format!("sys/bus/spi/devices/spi{bus}.0"));
-            fs::create_dir_all(&device).expect("device");
-            symlink(base.join(node), device.join("of_node")).expect("link");
-        }
-        let group = base.join("soc/gpio@7e200000/spi0_pins");
-        fs::create_dir_all(&group).expect("pins");
-        let cells: Vec<u8> = pins.iter().flat_map(|pin| [0, 0, 0, *pin]).collect();
-        fs::write(group.join("brcm,pins"), cells).expect("pins");
-        (folder, root)
-    }
 
     #[test]
     fn the_header_bus_of_a_pi_4_is_free() {
-        let (_keep, root) = tree(&[(0, "soc/spi@7e204000")], &[9, 10, 11]);
-        assert!(!is_boot_eeprom(&root, 0, 0));
+        let root = tree(&[(0, "soc/spi@7e204000")], &[9, 10, 11]);
+        assert!(!is_boot_eeprom(root.path(), 0, 0));
     }
 
     #[test]
     fn a_pi_4_with_the_recovery_overlay_is_refused() {
-        let (_keep, root) = tree(&[(0, "soc/spi@7e204000")], &[40, 41, 42]);
-        assert!(is_boot_eeprom(&root, 0, 0));
+        let root = tree(&[(0, "soc/spi@7e204000")], &[40, 41, 42]);
+        assert!(is_boot_eeprom(root.path(), 0, 0));
     }
 
     #[test]
     fn the_eeprom_bus_of_a_pi_5_is_refused_and_its_header_bus_is_free() {
         let buses = [(10, "soc@107c000000/spi@7d004000"), (0, "axi/pcie@1000120000/rp1/spi@50000")];
-        let (_keep, root) = tree(&buses, &[]);
-        assert!(is_boot_eeprom(&root, 10, 0));
-        assert!(!is_boot_eeprom(&root, 0, 0));
+        let root = tree(&buses, &[]);
+        assert!(is_boot_eeprom(root.path(), 10, 0));
+        assert!(!is_boot_eeprom(root.path(), 0, 0));
     }
 
     #[test]

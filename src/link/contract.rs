@@ -158,8 +158,10 @@ pub trait Clock {
 pub enum Wire {
     /// TX and RX.
     Serial(Box<dyn SerialLink>),
-    /// SCK, CSN, SI and SO.
+    /// SCK, CSN, SI and SO of a module, whose chip has to be brought into SPI mode first.
     Spi(Box<dyn SpiLink>),
+    /// The same four wires to a flash chip by itself: desoldered, or under a clip.
+    Nor(Box<dyn SpiLink>),
 }
 
 /// The kind of a wire, for people and JSON.
@@ -198,7 +200,7 @@ pub struct LinkInfo {
 pub struct Link {
     /// The bytes.
     pub wire: Wire,
-    /// `None` means that a person has to pull CEN by hand.
+    /// `None` means that a person has to pull CEN by hand, or that there is none ([`Wire::Nor`]).
     pub reset: Option<Box<dyn ResetLine>>,
     /// Each pin by itself, where the driver can do that; `None` over UART and over adapters without free lines.
     pub probe: Option<Box<dyn ProbeLines>>,
@@ -338,6 +340,22 @@ pub enum LinkError {
         /// The node.
         name: String,
     },
+    /// No GPIO line of this computer is meant.
+    #[error("no GPIO line {line:?}: {why}")]
+    NoLine {
+        /// The line as typed.
+        line: String,
+        /// Why it was not found.
+        why: String,
+    },
+    /// Somebody else works the GPIO line.
+    #[error("the GPIO line {line} is in use by {consumer:?}")]
+    LineInUse {
+        /// The line.
+        line: String,
+        /// Who has it, by the kernel's word.
+        consumer: String,
+    },
     /// A file behind the link cannot be used.
     #[error("{name}: {why}")]
     File {
@@ -461,6 +479,20 @@ impl Explain for LinkError {
                 what,
                 "its device-tree path or pins are those of the boot EEPROM; writing there would stop the computer from starting",
                 "use the header bus, spi:0.0 on pins 19, 21, 23 and 24; this refusal cannot be overridden",
+            ),
+            Self::NoLine { .. } => Problem::new(
+                Class::Usage,
+                "E214",
+                what,
+                "lines are found by the name the board gives them; numbers and header pins are those of a Raspberry Pi",
+                "`gpioinfo` (package gpiod) lists the names: write for example cen=GPIO22 or cen=con1-15",
+            ),
+            Self::LineInUse { .. } => Problem::new(
+                Class::Host,
+                "E215",
+                what,
+                "a driver, a device-tree overlay or another program holds it",
+                "free it (`gpioinfo` shows who has it), or wire CEN to another line and name that one in cen=",
             ),
             Self::File { .. } => Problem::new(
                 Class::Host,

@@ -1,4 +1,4 @@
-//! CEN at a GPIO of a Raspberry Pi, through `rppal`.
+//! CEN at a GPIO line of this computer. The line is named, never counted: chip numbers move from kernel to kernel.
 
 use super::contract::{LinkError, ResetLine};
 
@@ -14,32 +14,72 @@ pub fn line_name(gpio: u8) -> String {
     }
 }
 
+/// The BCM number that a text names on a Raspberry Pi: `22`, `GPIO22` or, by header pin, `pin15`.
 #[cfg(target_os = "linux")]
-struct Gpio {
-    pin: rppal::gpio::IoPin,
-    gpio: u8,
+pub(super) fn bcm_number(text: &str) -> Option<u8> {
+    let text = text.to_ascii_lowercase();
+    if let Some(pin) = text.strip_prefix("pin") {
+        let pin: u8 = pin.parse().ok()?;
+        return HEADER_PIN.iter().zip(0..).find(|(known, _)| **known == pin).map(|(_, gpio)| gpio);
+    }
+    let number = text.strip_prefix("gpio").unwrap_or(&text).parse().ok()?;
+    (usize::from(number) < HEADER_PIN.len()).then_some(number)
 }
 
-/// Opens a BCM line as open drain: low holds the chip in reset, input lets the module's own pull-up release it.
+/// What works a line, and the bus beside it.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Backend {
+    /// `rppal`, on the Raspberry Pis it knows.
+    Rppal,
+    /// The kernel's own interfaces, on every Linux board.
+    Linux,
+}
+
+#[cfg(target_os = "linux")]
+impl std::fmt::Display for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Rppal => "rppal",
+            Self::Linux => "linux",
+        })
+    }
+}
+
+/// Whether `rppal` knows this computer's GPIO: a Raspberry Pi of before its last release.
+#[cfg(target_os = "linux")]
+pub(super) fn rppal_knows_this_board() -> bool {
+    rppal::system::DeviceInfo::new().is_ok()
+}
+
+/// Opens a line that holds CEN low or lets it go, by the first of `backends` that can.
 ///
 /// # Errors
-/// [`LinkError`] when this is no Raspberry Pi or the line is not accessible.
+/// What the last of them says.
+#[cfg(target_os = "linux")]
+pub(super) fn open(line: &str, backends: &[Backend]) -> Result<Box<dyn ResetLine>, LinkError> {
+    let mut failed = LinkError::NoLine { line: line.to_owned(), why: "no driver was chosen".to_owned() };
+    for backend in backends {
+        let opened = match backend {
+            Backend::Rppal => registers::open(line),
+            Backend::Linux => super::gpiochip::open(line),
+        };
+        match opened {
+            Ok(line) => return Ok(line),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+/// Opens a BCM line, by whatever this computer has.
+///
+/// # Errors
+/// [`LinkError`] when this computer has no such line or it is not accessible.
 #[cfg(target_os = "linux")]
 pub(super) fn reset_line(gpio: u8) -> Result<Box<dyn ResetLine>, LinkError> {
-    use rppal::gpio::{Error, Mode};
-    let name = line_name(gpio);
-    let explain = |error: Error| match error {
-        Error::PermissionDenied(_) => LinkError::Denied { name: name.clone(), group: "gpio" },
-        Error::UnknownModel => LinkError::Unsupported {
-            name: name.clone(),
-            what: "GPIO: this computer is no Raspberry Pi the driver knows".to_owned(),
-        },
-        other => LinkError::Io { name: name.clone(), why: other.to_string() },
-    };
-    let pin = rppal::gpio::Gpio::new().map_err(explain)?.get(gpio).map_err(explain)?;
-    let mut pin = pin.into_io(Mode::Input);
-    pin.set_low();
-    Ok(Box::new(Gpio { pin, gpio }))
+    let both = [Backend::Rppal, Backend::Linux];
+    open(&gpio.to_string(), if rppal_knows_this_board() { &both } else { &both[1..] })
 }
 
 /// As on Linux, where there is a GPIO driver.
@@ -48,27 +88,175 @@ pub(super) fn reset_line(gpio: u8) -> Result<Box<dyn ResetLine>, LinkError> {
     Err(LinkError::Unsupported { name: line_name(gpio), what: "GPIO on this system".to_owned() })
 }
 
+/// How both drivers work the line, as far as they can say it.
+///
+/// Low holds the chip in reset. The line becomes an output at the level that the module's pull-up gives it and falls
+/// then: one edge and nothing before it. On release it is driven high for a moment, so that the edge is steep even where
+/// the module has a capacitor at CEN, and then let go: a module without supply is not fed through it.
 #[cfg(target_os = "linux")]
-impl ResetLine for Gpio {
+pub(super) trait Pin {
+    /// Drives a level.
+    fn drive(&mut self, high: bool) -> Result<(), LinkError>;
+    /// Makes the line an input.
+    fn let_go(&mut self) -> Result<(), LinkError>;
+}
+
+/// How long CEN is driven high: a capacitor of 0.1 µF takes about 20 µs at 16 mA.
+#[cfg(target_os = "linux")]
+const STEEP: std::time::Duration = std::time::Duration::from_micros(50);
+
+/// CEN at a pin. Dropping it lets the chip go, also in a panic.
+#[cfg(target_os = "linux")]
+pub(super) struct CenLine<P: Pin> {
+    pub pin: P,
+    /// What reports call this end of it.
+    pub name: String,
+    pub held: bool,
+}
+
+#[cfg(target_os = "linux")]
+impl<P: Pin> ResetLine for CenLine<P> {
     fn hold(&mut self, reset: bool) -> Result<(), LinkError> {
-        use rppal::gpio::Mode;
-        if reset {
-            self.pin.set_mode(Mode::Output);
-            self.pin.set_low();
-        } else {
-            self.pin.set_mode(Mode::Input);
+        if reset == self.held {
+            return Ok(());
         }
-        Ok(())
+        self.pin.drive(true)?;
+        if reset {
+            self.held = true;
+            self.pin.drive(false)
+        } else {
+            std::thread::sleep(STEEP);
+            self.pin.let_go()?;
+            self.held = false;
+            Ok(())
+        }
     }
 
     fn describe(&self) -> String {
-        format!("{} → CEN", line_name(self.gpio))
+        format!("{} → CEN", self.name)
     }
 }
 
 #[cfg(target_os = "linux")]
-impl Drop for Gpio {
+impl<P: Pin> Drop for CenLine<P> {
     fn drop(&mut self) {
-        self.pin.set_mode(rppal::gpio::Mode::Input);
+        // A line that takes no order any more is let go by the kernel with the process.
+        let _ = self.hold(false);
+        let _ = self.pin.let_go();
+    }
+}
+
+/// Lines through the GPIO registers of a Raspberry Pi, by `rppal`.
+#[cfg(target_os = "linux")]
+mod registers {
+    use rppal::gpio::{Error, Gpio, IoPin, Mode};
+
+    use super::{CenLine, LinkError, Pin, ResetLine, bcm_number, line_name};
+
+    struct RegisterPin(IoPin);
+
+    impl Pin for RegisterPin {
+        fn drive(&mut self, high: bool) -> Result<(), LinkError> {
+            if high {
+                self.0.set_high()
+            } else {
+                self.0.set_low()
+            };
+            if self.0.mode() != Mode::Output {
+                self.0.set_mode(Mode::Output);
+            }
+            Ok(())
+        }
+
+        fn let_go(&mut self) -> Result<(), LinkError> {
+            self.0.set_mode(Mode::Input);
+            Ok(())
+        }
+    }
+
+    pub(super) fn open(line: &str) -> Result<Box<dyn ResetLine>, LinkError> {
+        let Some(gpio) = bcm_number(line) else {
+            let why = "rppal takes BCM numbers (22, GPIO22) and header pins (pin15) only".to_owned();
+            return Err(LinkError::NoLine { line: line.to_owned(), why });
+        };
+        let name = line_name(gpio);
+        let explain = |error: Error| match error {
+            Error::PermissionDenied(_) => LinkError::Denied { name: name.clone(), group: "gpio" },
+            Error::UnknownModel => LinkError::Unsupported {
+                name: name.clone(),
+                what: "GPIO: this computer is no Raspberry Pi that rppal knows; driver=linux works on every board"
+                    .to_owned(),
+            },
+            other => LinkError::Io { name: name.clone(), why: other.to_string() },
+        };
+        let pin = Gpio::new().map_err(explain)?.get(gpio).map_err(explain)?.into_io(Mode::Input);
+        Ok(Box::new(CenLine { pin: RegisterPin(pin), name: name.clone(), held: false }))
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    struct Recorder(Rc<RefCell<Vec<&'static str>>>);
+
+    impl Pin for Recorder {
+        fn drive(&mut self, high: bool) -> Result<(), LinkError> {
+            self.0.borrow_mut().push(if high { "high" } else { "low" });
+            Ok(())
+        }
+        fn let_go(&mut self) -> Result<(), LinkError> {
+            self.0.borrow_mut().push("input");
+            Ok(())
+        }
+    }
+
+    fn line() -> (CenLine<Recorder>, Rc<RefCell<Vec<&'static str>>>) {
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        (CenLine { pin: Recorder(Rc::clone(&seen)), name: line_name(22), held: false }, seen)
+    }
+
+    #[test]
+    fn a_pulse_is_one_fall_and_one_steep_rise() {
+        let (mut line, seen) = line();
+        line.hold(true).unwrap();
+        line.hold(true).unwrap();
+        line.hold(false).unwrap();
+        line.hold(false).unwrap();
+        assert_eq!(*seen.borrow(), ["high", "low", "high", "input"]);
+        assert_eq!(line.describe(), "GPIO22 (pin 15) → CEN");
+    }
+
+    #[test]
+    fn a_line_that_is_dropped_lets_the_chip_go() {
+        let (mut line, seen) = line();
+        line.hold(true).unwrap();
+        drop(line);
+        assert_eq!(*seen.borrow(), ["high", "low", "high", "input", "input"]);
+    }
+
+    #[test]
+    fn a_panic_lets_the_chip_go() {
+        let (mut line, seen) = line();
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            line.hold(true).unwrap();
+            panic!("in the middle of a pulse");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(seen.borrow().last(), Some(&"input"));
+    }
+
+    #[test]
+    fn a_line_is_known_by_number_name_and_header_pin() {
+        for text in ["22", "GPIO22", "gpio22", "pin15", "PIN15"] {
+            assert_eq!(bcm_number(text), Some(22), "{text}");
+        }
+        for text in ["28", "GPIO99", "pin1", "PA10", "", "pin"] {
+            assert_eq!(bcm_number(text), None, "{text}");
+        }
     }
 }

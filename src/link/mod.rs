@@ -1,16 +1,27 @@
 //! Transports: bytes, waiting, a reset line and a clock. Nothing in here knows about flash.
 
 pub mod boot_eeprom;
+mod cen;
 mod clock;
 pub mod contract;
 pub mod gpio;
+<<<<<<< HEAD
 pub mod host;
+=======
+#[cfg(target_os = "linux")]
+mod gpiochip;
+mod host;
+#[cfg(target_os = "linux")]
+mod linux;
+>>>>>>> 7a432a6 (SPI through the kernel's own interfaces, lines by name, bare chips and CEN by hand)
 pub mod lock;
 #[cfg(target_os = "linux")]
 mod rpi;
 mod serial;
 pub mod sim;
 pub mod spec;
+#[cfg(target_os = "linux")]
+mod spidev;
 
 pub use contract::{
     Clock, Endpoint, Hold, Line, Link, LinkError, LinkInfo, ProbeLines, ResetLine, SerialLink, SpiLink, Wire, WireKind,
@@ -34,7 +45,7 @@ pub struct Driver {
 /// Every transport of this build, in the order they are listed to people.
 pub const DRIVERS: &[Driver] = &[
     #[cfg(target_os = "linux")]
-    Driver { scheme: "spi", about: "SPI bus of a Raspberry Pi header", open: rpi::open, endpoints: rpi::endpoints },
+    Driver { scheme: "spi", about: "SPI bus of this computer", open: spidev::open, endpoints: spidev::endpoints },
     Driver { scheme: "uart", about: "serial port", open: serial::open, endpoints: serial::endpoints },
     Driver { scheme: "sim", about: "embedded simulated module", open: sim::open, endpoints: sim::endpoints },
 ];

@@ -1,7 +1,8 @@
-//! `spi:` links: the SPI bus of a Raspberry Pi's header, through `rppal`.
+//! The SPI bus of a Raspberry Pi's header, through `rppal`.
 
-use std::rc::Rc;
+use rppal::spi::{Bus, Error, Mode, Segment, SlaveSelect, Spi};
 
+<<<<<<< HEAD
 use rppal::spi::{Bus, Mode, SlaveSelect, Spi};
 
 use super::boot_eeprom::is_boot_eeprom;
@@ -15,34 +16,31 @@ const ENTRY_HZ: u32 = 1_000_000;
 const DEFAULT_BUFSIZ: usize = 4096;
 /// Line for CEN where the link names none (modules.toml).
 const DEFAULT_CEN: u8 = 22;
+=======
+use super::contract::{LinkError, SpiLink};
+use super::spidev::{ENTRY_HZ, Node, bufsiz, frames_in_message, longest_frame, open_error};
+>>>>>>> 7a432a6 (SPI through the kernel's own interfaces, lines by name, bare chips and CEN by hand)
 
 struct Header {
     name: String,
     spi: Spi,
     clock: u32,
-    longest: usize,
+    bufsiz: usize,
     sent: Vec<u8>,
 }
 
-/// Opens `spi:BUS.SELECT?cen=GPIO`. `cen=none` is a bare flash chip without a module around it.
-pub(super) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
-    spec.only_keys(&["cen", "clock", "driver"])?;
-    if spec.get("driver").is_some_and(|driver| driver != "rppal") {
-        return Err(spec.bad("this build opens SPI through rppal only: driver=rppal"));
-    }
-    let (bus, select) = numbers(spec)?;
-    let name = format!("/dev/spidev{bus}.{select}");
-    if is_boot_eeprom(std::path::Path::new("/"), bus, select) {
-        return Err(LinkError::BootEeprom { name });
-    }
-    let reset = match spec.get("cen") {
-        Some("none") => None,
-        Some(text) => {
-            let gpio = text.parse().map_err(|_| spec.bad(format!("cen={text:?} is neither a GPIO number nor none")))?;
-            Some(super::gpio::reset_line(gpio)?)
-        }
-        None => Some(super::gpio::reset_line(DEFAULT_CEN)?),
+/// Whether this driver serves the node: SPI0 and SPI1 are on the header.
+pub(super) fn has(node: Node) -> bool {
+    place(node).is_some()
+}
+
+fn place(node: Node) -> Option<(Bus, SlaveSelect)> {
+    let bus = match node.bus {
+        0 => Bus::Spi0,
+        1 => Bus::Spi1,
+        _ => return None,
     };
+<<<<<<< HEAD
     let spi = Spi::new(bus_of(bus, spec)?, select_of(select, spec)?, ENTRY_HZ, Mode::Mode0)
         .map_err(|error| open_error(&name, &error))?;
     let how = reset.as_ref().map_or_else(|| "no CEN line".to_owned(), |line| line.describe());
@@ -54,63 +52,66 @@ pub(super) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
         clock: Rc::new(SystemClock::new()),
         info: LinkInfo { name: spec.name(), wire: WireKind::Spi, detail: format!("{name}, {how}"), simulated: false },
     })
+=======
+    let select = match node.select {
+        0 => SlaveSelect::Ss0,
+        1 => SlaveSelect::Ss1,
+        2 => SlaveSelect::Ss2,
+        _ => return None,
+    };
+    Some((bus, select))
+>>>>>>> 7a432a6 (SPI through the kernel's own interfaces, lines by name, bare chips and CEN by hand)
 }
 
-fn numbers(spec: &LinkSpec) -> Result<(u8, u8), LinkError> {
-    let pair = spec.target.split_once('.').and_then(|(bus, select)| Some((bus.parse().ok()?, select.parse().ok()?)));
-    pair.ok_or_else(|| spec.bad("write bus and chip select, such as spi:0.0"))
+/// Opens the node.
+pub(super) fn open(node: Node) -> Result<Box<dyn SpiLink>, LinkError> {
+    let (bus, select) = place(node).ok_or_else(|| LinkError::Unsupported {
+        name: node.to_string(),
+        what: "buses other than 0 and 1 through rppal; driver=linux does".to_owned(),
+    })?;
+    let spi = Spi::new(bus, select, ENTRY_HZ, Mode::Mode0).map_err(|error| match error {
+        Error::Io(io) => open_error(node, &io),
+        other => LinkError::Io { name: node.to_string(), why: other.to_string() },
+    })?;
+    Ok(Box::new(Header { name: node.to_string(), spi, clock: ENTRY_HZ, bufsiz: bufsiz(), sent: Vec::new() }))
 }
 
-fn bus_of(bus: u8, spec: &LinkSpec) -> Result<Bus, LinkError> {
-    match bus {
-        0 => Ok(Bus::Spi0),
-        1 => Ok(Bus::Spi1),
-        other => Err(spec.bad(format!("bus {other} is not on the header; 0 and 1 are"))),
-    }
-}
-
-fn select_of(select: u8, spec: &LinkSpec) -> Result<SlaveSelect, LinkError> {
-    match select {
-        0 => Ok(SlaveSelect::Ss0),
-        1 => Ok(SlaveSelect::Ss1),
-        2 => Ok(SlaveSelect::Ss2),
-        other => Err(spec.bad(format!("there is no chip select {other} on the header"))),
-    }
-}
-
-fn open_error(name: &str, error: &rppal::spi::Error) -> LinkError {
-    let name = name.to_owned();
-    match error {
-        rppal::spi::Error::Io(io) if io.kind() == std::io::ErrorKind::NotFound => LinkError::NotFound {
-            name,
-            remedy: "switch SPI on: sudo raspi-config nonint do_spi 0, then reboot".to_owned(),
-        },
-        rppal::spi::Error::Io(io) if io.kind() == std::io::ErrorKind::PermissionDenied => {
-            LinkError::Denied { name, group: "spi" }
+impl Header {
+    /// One message to the kernel; chip select rises between the frames.
+    fn message(&mut self, frames: &mut [&mut [u8]]) -> Result<(), LinkError> {
+        self.sent.clear();
+        for frame in frames.iter() {
+            self.sent.extend_from_slice(frame);
         }
-        other => LinkError::Io { name, why: other.to_string() },
+        let mut rest = self.sent.as_slice();
+        let last = frames.len().saturating_sub(1);
+        let mut segments = Vec::with_capacity(frames.len());
+        for (index, frame) in frames.iter_mut().enumerate() {
+            let (sent, after) = rest.split_at(frame.len());
+            rest = after;
+            let mut segment = Segment::new(frame, sent);
+            segment.set_ss_change(index < last);
+            segments.push(segment);
+        }
+        self.spi
+            .transfer_segments(&segments)
+            .map_err(|error| LinkError::Io { name: self.name.clone(), why: error.to_string() })
     }
-}
-
-/// The kernel counts sent and received bytes of a message against this.
-fn bufsiz() -> usize {
-    let text = std::fs::read_to_string("/sys/module/spidev/parameters/bufsiz").unwrap_or_default();
-    text.trim().parse().unwrap_or(DEFAULT_BUFSIZ)
 }
 
 impl SpiLink for Header {
     fn exchange(&mut self, frame: &mut [u8]) -> Result<(), LinkError> {
-        self.sent.clear();
-        self.sent.extend_from_slice(frame);
-        let moved = self
-            .spi
-            .transfer(frame, &self.sent)
-            .map_err(|error| LinkError::Io { name: self.name.clone(), why: error.to_string() })?;
-        if moved == frame.len() {
-            Ok(())
-        } else {
-            Err(LinkError::Io { name: self.name.clone(), why: format!("{moved} of {} bytes were moved", frame.len()) })
+        self.message(&mut [frame])
+    }
+
+    fn exchange_all(&mut self, frames: &mut [&mut [u8]]) -> Result<(), LinkError> {
+        let mut rest = frames;
+        while !rest.is_empty() {
+            let (now, after) = rest.split_at_mut(frames_in_message(rest, self.bufsiz));
+            self.message(now)?;
+            rest = after;
         }
+        Ok(())
     }
 
     fn set_clock(&mut self, hz: u32) -> Result<u32, LinkError> {
@@ -135,11 +136,14 @@ impl SpiLink for Header {
     }
 
     fn longest_frame(&self) -> usize {
-        self.longest
+        longest_frame(self.bufsiz)
     }
 }
+<<<<<<< HEAD
 
 /// The SPI nodes of this computer. The boot EEPROM's is not among them.
 pub(super) fn endpoints() -> Vec<Endpoint> {
     super::host::buses::endpoints(&super::host::Host::here(), DEFAULT_CEN)
 }
+=======
+>>>>>>> 7a432a6 (SPI through the kernel's own interfaces, lines by name, bare chips and CEN by hand)

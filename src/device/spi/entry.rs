@@ -1,13 +1,15 @@
 //! Getting the flash onto the pins: CEN low, CEN high, D2 at once, and an id that stays the same (spi-flash.md §2).
+//! The ways without a reset line are in `hand` and `bare`.
 
 use std::time::Duration;
 
 use super::super::attach::AttachOptions;
 use super::super::contract::{DeviceError, Level, Watch};
 use super::super::guard::wait;
-use super::ID_READS;
+use super::super::tie::Tie;
 use super::bus::NorBus;
 use super::evidence::{Seen, failure, plausible};
+use super::{Access, ID_READS, bare, hand};
 use crate::codec::nor::opcode;
 use crate::link::{Clock, LinkError, ResetLine};
 use crate::units::{clock_text, hex_text};
@@ -18,12 +20,10 @@ const KNOCK: u8 = 0xD2;
 const WAKE_TIME: Duration = Duration::from_millis(2500);
 /// Pause between two such questions.
 const WAKE_STEP: Duration = Duration::from_millis(50);
-/// How long the program knocks while a person pulls CEN by hand.
-const BY_HAND: Duration = Duration::from_secs(60);
 
 /// How the D2 bytes are packed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Knock {
+pub(super) enum Knock {
     /// One frame of so many D2.
     One(usize),
     /// Ten frames of 25 D2.
@@ -34,14 +34,14 @@ enum Knock {
 
 /// One way to try.
 #[derive(Clone, Copy)]
-struct Attempt {
-    clock: u32,
-    mode: u8,
+pub(super) struct Attempt {
+    pub clock: u32,
+    pub mode: u8,
     /// How long CEN is held low.
-    low: Duration,
+    pub low: Duration,
     /// Pause between CEN rising and the first D2.
-    delay: Duration,
-    knock: Knock,
+    pub delay: Duration,
+    pub knock: Knock,
 }
 
 const fn attempt(clock: u32, mode: u8, low_ms: u64, delay_ms: u64, knock: Knock) -> Attempt {
@@ -49,7 +49,7 @@ const fn attempt(clock: u32, mode: u8, low_ms: u64, delay_ms: u64, knock: Knock)
 }
 
 /// The sweep: what worked for somebody comes first.
-const ATTEMPTS: [Attempt; 10] = [
+pub(super) const ATTEMPTS: [Attempt; 10] = [
     attempt(1_000_000, 0, 150, 0, Knock::One(250)),
     attempt(1_000_000, 0, 150, 5, Knock::One(250)),
     attempt(500_000, 0, 250, 0, Knock::Ten),
@@ -65,27 +65,31 @@ const ATTEMPTS: [Attempt; 10] = [
 /// A flash that answers.
 pub(super) struct Entered {
     pub id: [u8; 3],
+    pub tie: Tie,
     pub evidence: Vec<String>,
 }
 
-/// Sweeps through all attempts until the same plausible id is read five times in a row.
+/// Gets the flash to answer until the same plausible id is read five times in a row.
 pub(super) fn enter(
     bus: &mut NorBus,
-    reset: Option<&mut (dyn ResetLine + 'static)>,
+    access: &mut Access,
     clock: &dyn Clock,
     options: &AttachOptions,
     watch: &mut dyn Watch,
 ) -> Result<Entered, DeviceError> {
-    match reset {
-        Some(reset) => Door { bus, clock, seen: Seen::default() }.with_line(reset, options, watch),
-        None => Door { bus, clock, seen: Seen::default() }.by_hand(options, watch),
+    let door = Door { bus, clock, seen: Seen::default() };
+    match access {
+        Access::Line(reset) => door.with_line(reset.as_mut(), options, watch),
+        Access::Hand => hand::enter(door, options, watch),
+        Access::Bare => bare::find(door, options, watch),
     }
 }
 
-struct Door<'d> {
-    bus: &'d mut NorBus,
-    clock: &'d dyn Clock,
-    seen: Seen,
+/// The bus, and everything seen on it so far.
+pub(super) struct Door<'d> {
+    pub bus: &'d mut NorBus,
+    pub clock: &'d dyn Clock,
+    pub seen: Seen,
 }
 
 impl Door<'_> {
@@ -113,14 +117,17 @@ impl Door<'_> {
             let in_reset = self.bus.id()?;
             if in_reset == id {
                 reset.hold(false)?;
-                let text = format!("the id is still read while {} holds the chip in reset", reset.describe());
-                watch.note(Level::Warning, format!("{text}: the reset wire does not reach this chip"));
+                let text = format!(
+                    "CEN has no effect on the chip: its id is still read while {} is held low",
+                    reset.describe()
+                );
+                watch.note(Level::Warning, format!("{text}; nothing will be written to it"));
                 evidence.push(text);
-                return Ok(Entered { id, evidence });
+                return Ok(Entered { id, tie: Tie::Loose, evidence });
             }
             evidence.push(format!("with CEN held low the id is gone ({})", hex_text(&in_reset)));
             if self.pulse_and_try(reset, &attempt, watch)? == Some(id) {
-                return Ok(Entered { id, evidence });
+                return Ok(Entered { id, tie: Tie::Measured, evidence });
             }
             watch.retried(format!("SPI entry {tried}: the id did not come back after a second reset"));
         }
@@ -128,26 +135,7 @@ impl Door<'_> {
         Err(failure(&self.seen, looped_back, tried, true))
     }
 
-    /// Without a reset line a person has to pull CEN: knock and look, over and over.
-    fn by_hand(mut self, options: &AttachOptions, watch: &mut dyn Watch) -> Result<Entered, DeviceError> {
-        let attempt = Attempt { clock: options.entry_clock.unwrap_or(ATTEMPTS[0].clock), ..ATTEMPTS[0] };
-        self.prepare(&attempt)?;
-        let until = self.clock.now() + BY_HAND;
-        watch.note(Level::Info, "no reset line: touch CEN to GND and let go, the program keeps trying".to_owned());
-        let mut tried = 0;
-        while self.clock.now() < until {
-            tried += 1;
-            if let Some(id) = self.knock_and_look(&attempt, Duration::ZERO, watch)? {
-                let evidence = vec![format!("{ID_READS} JEDEC id reads agree: {}", hex_text(&id))];
-                return Ok(Entered { id, evidence });
-            }
-            wait(self.clock, Duration::from_millis(5), watch)?;
-        }
-        let looped_back = self.loop_back()?;
-        Err(failure(&self.seen, looped_back, tried, false))
-    }
-
-    fn prepare(&mut self, attempt: &Attempt) -> Result<(), LinkError> {
+    pub fn prepare(&mut self, attempt: &Attempt) -> Result<(), LinkError> {
         let clock = self.bus.set_clock(attempt.clock)?;
         self.seen.clock(clock);
         match self.bus.set_mode(attempt.mode) {
@@ -172,16 +160,14 @@ impl Door<'_> {
     }
 
     /// D2, then the frames that wake a flash left in a strange state, then the id.
-    fn knock_and_look(
+    pub fn knock_and_look(
         &mut self,
         attempt: &Attempt,
         patience: Duration,
         watch: &mut dyn Watch,
     ) -> Result<Option<[u8; 3]>, DeviceError> {
         self.knock(attempt.knock, watch)?;
-        self.bus.send(&[0xFF; 4])?;
-        self.bus.send(&[opcode::RELEASE])?;
-        self.clock.sleep(Duration::from_millis(1));
+        self.wake()?;
         let until = self.clock.now() + patience;
         loop {
             let id = self.bus.id()?;
@@ -196,6 +182,14 @@ impl Door<'_> {
             self.bus.send(&vec![0; self.bus.longest_frame().min(250)])?;
             wait(self.clock, WAKE_STEP, watch)?;
         }
+    }
+
+    /// Ends a continuous read and a deep power-down, in which a flash answers nothing (spi-flash.md §2).
+    pub fn wake(&mut self) -> Result<(), LinkError> {
+        self.bus.send(&[0xFF; 4])?;
+        self.bus.send(&[opcode::RELEASE])?;
+        self.clock.sleep(Duration::from_millis(1));
+        Ok(())
     }
 
     fn knock(&mut self, knock: Knock, watch: &mut dyn Watch) -> Result<(), DeviceError> {
@@ -222,7 +216,7 @@ impl Door<'_> {
     }
 
     /// The id, if all further reads agree with the first.
-    fn agreed(&mut self, id: [u8; 3]) -> Result<Option<[u8; 3]>, DeviceError> {
+    pub fn agreed(&mut self, id: [u8; 3]) -> Result<Option<[u8; 3]>, DeviceError> {
         let mut ids = vec![id];
         for _ in 1..ID_READS {
             ids.push(self.bus.id()?);
@@ -235,7 +229,7 @@ impl Door<'_> {
     }
 
     /// Whether the line gives back what is sent, as it does when SI and SO are bridged.
-    fn loop_back(&mut self) -> Result<bool, LinkError> {
+    pub fn loop_back(&mut self) -> Result<bool, LinkError> {
         const PROBE: [u8; 4] = [opcode::READ_ID, 0xA5, 0x5A, 0x00];
         self.bus.transfer(&PROBE).map(|answer| answer == PROBE)
     }

@@ -50,8 +50,22 @@ impl Seen {
 
     /// The last observation, in words.
     pub fn last_words(&self) -> String {
-        let id = self.ids.last().map_or_else(|| "no id".to_owned(), |id| format!("id {}", hex_text(id)));
-        format!("{id}, answer to D2: {}", hex_text(&self.knock))
+        format!("{}, answer to D2: {}", self.last_id(), hex_text(&self.knock))
+    }
+
+    /// The last id read, in words.
+    pub fn last_id(&self) -> String {
+        self.ids.last().map_or_else(|| "no id".to_owned(), |id| format!("id {}", hex_text(id)))
+    }
+
+    /// The ids of a chip whose reads do not agree.
+    fn unstable_error(&self) -> Option<DeviceError> {
+        let ids = self.unstable.as_ref()?.iter().map(|id| hex_text(id)).collect::<Vec<_>>().join(", ");
+        Some(DeviceError::UnstableId { ids })
+    }
+
+    fn clock_words(&self) -> String {
+        self.clocks.iter().map(|hz| clock_text(*hz)).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -69,13 +83,39 @@ pub(super) fn plausible(id: [u8; 3]) -> bool {
 
 /// The error of an entry that failed, with the wire that is under suspicion.
 pub(super) fn failure(seen: &Seen, looped_back: bool, attempts: u32, has_line: bool) -> DeviceError {
-    if let Some(ids) = &seen.unstable {
-        let ids = ids.iter().map(|id| hex_text(id)).collect::<Vec<_>>().join(", ");
-        return DeviceError::UnstableId { ids };
+    if let Some(unstable) = seen.unstable_error() {
+        return unstable;
     }
     let (cause, remedy) = suspicion(seen, looped_back, has_line);
-    let clock = seen.clocks.iter().map(|hz| clock_text(*hz)).collect::<Vec<_>>().join(", ");
-    DeviceError::NoEntry { attempts, clock, seen: seen.last_words(), cause, remedy }
+    DeviceError::NoEntry { attempts, clock: seen.clock_words(), seen: seen.last_words(), cause, remedy }
+}
+
+/// The error of a bare chip that was not found.
+pub(super) fn bare_failure(seen: &Seen, looped_back: bool, attempts: u32) -> DeviceError {
+    if let Some(unstable) = seen.unstable_error() {
+        return unstable;
+    }
+    let module = "if this is a module and no bare chip, it has to be brought into SPI mode: cen=22 or cen=hand";
+    let (cause, remedy) = match seen.ids.last() {
+        _ if looped_back => (
+            "the line gives back what is sent: SI and SO touch each other",
+            "look for a solder bridge between SI and SO".to_owned(),
+        ),
+        Some([0xFF, 0xFF, 0xFF]) => (
+            "nothing drives SO: the clip has no contact, the chip has no supply, or it is turned by 180 degrees",
+            format!("set the clip again with pin 1 at the dot, check 3V3, GND, /WP and /HOLD (both to 3V3); {module}"),
+        ),
+        Some([0, 0, 0]) => (
+            "SO stays low: it is shorted, the chip has no supply, or the board around it holds the line",
+            format!("take the chip off its board, or hold that board's processor in reset; {module}"),
+        ),
+        _ => (
+            "the answer is neither an id nor a constant: a loose contact, two wires swapped, or a clock too fast",
+            format!("set the clip again, shorten the wires, compare each one with the data sheet; {module}"),
+        ),
+    };
+    let (clock, seen) = (seen.clock_words(), seen.last_id());
+    DeviceError::NoBareChip { attempts, clock, seen, cause: cause.to_owned(), remedy }
 }
 
 fn suspicion(seen: &Seen, looped_back: bool, has_line: bool) -> (String, String) {

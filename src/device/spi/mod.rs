@@ -1,8 +1,12 @@
 //! The flash itself over SPI, once the chip has put it on its pins (spi-flash.md).
 
+#[cfg(test)]
+mod access_tests;
+mod bare;
 mod bus;
 mod entry;
 mod evidence;
+mod hand;
 mod setup;
 #[cfg(test)]
 mod tests;
@@ -15,6 +19,7 @@ use super::attach::AttachOptions;
 use super::contract::{Abilities, DeviceError, EraseUnit, Facts, ReadFlash, SectorData, Watch, WriteFlash};
 use super::guard::{in_range, may_erase, wait};
 use super::status::{StatusAccess, carry_out};
+use super::tie::Tie;
 use crate::chip::Limits;
 use crate::codec::nor::opcode;
 use crate::codec::nor::{StatusBytes, StatusChange, StatusWrite};
@@ -26,10 +31,20 @@ const ID_READS: usize = 5;
 /// How long CEN is held low to start the firmware (spi-flash.md §2: 100 ms is enough).
 const RESET_PULSE: Duration = Duration::from_millis(100);
 
+/// How the flash gets onto the pins.
+pub(super) enum Access {
+    /// The program pulls CEN.
+    Line(Box<dyn ResetLine>),
+    /// A person pulls CEN.
+    Hand,
+    /// It is there: a flash chip by itself.
+    Bare,
+}
+
 /// A NOR flash at the end of six wires.
 pub(super) struct SpiFlash {
     bus: NorBus,
-    reset: Option<Box<dyn ResetLine>>,
+    access: Access,
     clock: Rc<dyn Clock>,
     facts: Facts,
     limits: Limits,
@@ -41,18 +56,18 @@ impl SpiFlash {
     /// Brings the chip into SPI mode, identifies the flash and finds a clock that reads right.
     pub(super) fn attach(
         wire: Box<dyn SpiLink>,
-        mut reset: Option<Box<dyn ResetLine>>,
+        mut access: Access,
         clock: Rc<dyn Clock>,
         info: &LinkInfo,
         options: &AttachOptions,
         watch: &mut dyn Watch,
     ) -> Result<Self, DeviceError> {
         let mut bus = NorBus::new(wire, Rc::clone(&clock));
-        let entered = entry::enter(&mut bus, reset.as_deref_mut(), clock.as_ref(), options, watch)?;
+        let entered = entry::enter(&mut bus, &mut access, clock.as_ref(), options, watch)?;
         let setup = setup::set_up(&mut bus, entered, options, info, watch)?;
         Ok(Self {
             bus,
-            reset,
+            access,
             clock,
             limits: setup.facts.part.map_or_else(Limits::of_any_part, |part| part.limits()),
             working_clock: setup.facts.speed,
@@ -87,8 +102,11 @@ impl SpiFlash {
         Ok(differing)
     }
 
-    /// WREN, the proof that it took, one command, and the end of its work.
+    /// WREN, the proof that it took, one command, and the end of its work. Every change of the flash passes here.
     fn change(&mut self, command: &[u8], busy: Busy) -> Result<(), DeviceError> {
+        if self.facts.tie == Tie::Loose {
+            return Err(DeviceError::NotBehindCen);
+        }
         self.bus.write_enable(busy.at)?;
         self.bus.send(command)?;
         self.bus.wait_idle(busy)?;
@@ -202,11 +220,20 @@ impl WriteFlash for SpiFlash {
         let poll = Duration::from_millis(1);
         self.bus.wait_idle(Busy { request: "reboot", at: 0, limit: self.limits.block_erase, poll })?;
         self.bus.send(&[opcode::WRITE_DISABLE])?;
-        let Some(reset) = self.reset.as_deref_mut() else {
-            return Err(DeviceError::Unable {
-                what: "a reset",
-                remedy: "there is no reset line: touch CEN to GND for a moment, or take the supply away",
-            });
+        let reset = match &mut self.access {
+            Access::Line(reset) => reset,
+            Access::Hand => {
+                return Err(DeviceError::Unable {
+                    what: "a reset",
+                    remedy: "there is no reset line: touch CEN to GND for a moment, or take the supply away",
+                });
+            }
+            Access::Bare => {
+                return Err(DeviceError::Unable {
+                    what: "a reset",
+                    remedy: "a bare flash chip runs no firmware: solder it back to its module, or take the clip off",
+                });
+            }
         };
         reset.hold(true)?;
         self.clock.sleep(RESET_PULSE);

@@ -39,7 +39,7 @@ pub(super) fn set_up(
     info: &LinkInfo,
     watch: &mut dyn Watch,
 ) -> Result<Setup, DeviceError> {
-    let Entered { id, mut evidence } = entered;
+    let Entered { id, tie, mut evidence } = entered;
     let part = part(id);
     let limits = part.map_or_else(Limits::of_any_part, |part| part.limits());
     // A part that was left in the middle of an erase finishes it even through a reset of the chip.
@@ -66,6 +66,7 @@ pub(super) fn set_up(
         chip_id: None,
         dialect: None,
         speed,
+        tie,
         evidence,
     };
     Ok(Setup { facts })

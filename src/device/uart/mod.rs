@@ -18,6 +18,7 @@ use super::attach::AttachOptions;
 use super::contract::{Abilities, DeviceError, EraseUnit, Facts, ReadFlash, SectorData, Watch, WriteFlash};
 use super::guard::{in_range, may_erase, wait};
 use super::status::{StatusAccess, carry_out};
+use super::tie::Tie;
 use crate::codec::beken::{EraseCode, Request, chip_crc};
 use crate::codec::nor::{StatusBytes, StatusChange, StatusWrite};
 use crate::link::{Clock, LinkInfo, ResetLine, SerialLink, WireKind};
@@ -72,6 +73,7 @@ impl UartFlash {
             chip_id: identity.chip_id,
             dialect: Some(loader.dialect.name()),
             speed,
+            tie: Tie::Measured,
             evidence,
         };
         Ok(Self { loader, facts, boot_crc: identity.boot_crc })

@@ -10,6 +10,7 @@ use super::chance::Chance;
 use super::clock::SimClock;
 use super::faults::Faults;
 use super::flash::Flash;
+use super::hand::Cen;
 use super::modules::Silicon;
 use super::probe::{Rail, Taken};
 use super::setup::Knobs;
@@ -73,6 +74,9 @@ pub(super) struct Board {
     pub(super) uart: Uart,
     pub(super) traffic: Traffic,
     pub(super) chance: Chance,
+    pub(super) cen: Cen,
+    /// The flash chip alone: always on the pins, and CEN leads nowhere.
+    pub(super) bare: bool,
     pub(super) held: bool,
     /// The host's pins, while it has taken them from its controller.
     pub(super) taken: Option<Taken>,
@@ -104,6 +108,9 @@ impl Board {
         let now = self.clock.now();
         self.run(now);
         self.held = hold;
+        if self.bare {
+            return;
+        }
         let reset = self.wires.reset_reaches(hold);
         match (reset, self.phase == Phase::Reset) {
             (true, false) => self.reset(now),
@@ -114,6 +121,9 @@ impl Board {
 
     /// The chip goes into reset; the flash keeps its power and goes on with what it does.
     pub(super) fn reset(&mut self, now: Duration) {
+        if self.bare {
+            return;
+        }
         self.phase = Phase::Reset;
         self.pins = Pins::default();
         self.uart.reset(now);
@@ -156,6 +166,10 @@ impl Board {
     pub(super) fn chip_select(&mut self, now: Duration) {
         self.run(now);
         match self.phase {
+            _ if self.bare => {
+                self.pins.reaches_flash = true;
+                self.flash.select();
+            }
             Phase::SpiMode { since } if now >= since + self.knobs.silent_after_entry => {
                 self.pins.reaches_flash = true;
                 self.flash.select();

@@ -13,6 +13,7 @@ use super::clock::{Pace, SimClock};
 use super::factory;
 use super::faults::Faults;
 use super::flash::{Counters, Flash, Operation};
+use super::hand::Cen;
 use super::part::Part;
 use super::probe::{Rail, SimProbe};
 use super::serial::SimSerial;
@@ -51,8 +52,9 @@ impl Module {
         flash.asleep = setup.knobs.asleep;
         flash.continuous_read = setup.knobs.continuous_read;
         let clock = Rc::new(SimClock::new(setup.pace));
+        let alone = if setup.is_bare() { ", taken off" } else { "" };
         let detail = format!(
-            "embedded {} ({}) with {}, {content}, {} clock",
+            "embedded {} ({}) with {}{alone}, {content}, {} clock",
             setup.board.name,
             setup.board.silicon,
             flash.part.name,
@@ -70,13 +72,17 @@ impl Module {
             pins: Pins::default(),
             traffic: Traffic::default(),
             chance: Chance::new(setup.seed),
+            cen: setup.cen,
+            bare: setup.is_bare(),
             held: false,
             taken: None,
             rail: Rail::default(),
             drawn: 0,
             locked: setup.locked,
         };
-        if !board.wires.reset_reaches(false) {
+        if board.bare {
+            board.phase = Phase::SpiMode { since: Duration::ZERO };
+        } else if !board.wires.reset_reaches(false) {
             board.phase = Phase::Running { firmware: board.has_firmware() };
         }
         board.feed_rail(&board.idle_pins(), Duration::ZERO);
@@ -95,17 +101,22 @@ impl Module {
 
     /// A link over one of the wires. Both lead to the same chip.
     pub fn link_over(&self, wire: WireKind) -> Link {
-        let (name, clock) = {
+        let (name, clock, cen) = {
             let board = self.board.borrow();
-            (board.name.clone(), board.clock.clone())
+            (board.name.clone(), board.clock.clone(), board.cen)
         };
         Link {
             wire: match wire {
+                WireKind::Spi if cen == Cen::Nobody => Wire::Nor(Box::new(SimSpi::new(self.board.clone()))),
                 WireKind::Spi => Wire::Spi(Box::new(SimSpi::new(self.board.clone()))),
                 WireKind::Uart => Wire::Serial(Box::new(SimSerial::new(self.board.clone()))),
             },
+<<<<<<< HEAD
             reset: Some(Box::new(SimReset { board: self.board.clone() })),
             probe: (wire == WireKind::Spi).then(|| Box::new(SimProbe { board: self.board.clone() }) as _),
+=======
+            reset: (cen == Cen::Line).then(|| Box::new(SimReset { board: self.board.clone() }) as Box<dyn ResetLine>),
+>>>>>>> 7a432a6 (SPI through the kernel's own interfaces, lines by name, bare chips and CEN by hand)
             clock,
             info: LinkInfo { name, wire, detail: self.detail.clone(), simulated: true },
         }

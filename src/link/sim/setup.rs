@@ -11,12 +11,13 @@ use super::clock::Pace;
 use super::electrics::Electrics;
 use super::faults::Faults;
 use super::flash::Rules;
+use super::hand::Cen;
 use super::modules::{self, Board};
 use super::part::Part;
 use super::wires::Wires;
 
 /// The keys of a `sim:` link.
-const KEYS: [&str; 9] = ["wire", "image", "chip", "flash", "locked", "pace", "faults", "seed", "wires"];
+const KEYS: [&str; 11] = ["wire", "image", "chip", "flash", "locked", "pace", "faults", "seed", "wires", "cen", "bare"];
 
 /// The largest image a part of the table could hold, in bytes.
 const LARGEST_IMAGE: u64 = 64 * 1024 * 1024;
@@ -36,6 +37,8 @@ pub struct Setup {
     pub(super) pace: Pace,
     pub(super) faults: Faults,
     pub(super) wires: Wires,
+    pub(super) cen: Cen,
+    pub(super) bare: Option<bool>,
     pub(super) seed: u64,
     pub(super) knobs: Knobs,
 }
@@ -115,6 +118,7 @@ impl Setup {
     pub fn from_spec(spec: &LinkSpec) -> Result<Self, LinkError> {
         spec.only_keys(&KEYS)?;
         let mut setup = Self::for_link(spec)?;
+        setup.set_access(spec).map_err(|why| spec.bad(why))?;
         for (key, value) in &spec.query {
             let understood = match key.as_str() {
                 "wire" => setup.set_wire(value),
@@ -140,6 +144,9 @@ impl Setup {
             };
             understood.map_err(|why| spec.bad(format!("{key}: {why}")))?;
         }
+        if setup.is_bare() && setup.wire == WireKind::Uart {
+            return Err(spec.bad("a bare flash chip has no UART; use wire=spi"));
+        }
         Ok(setup)
     }
 
@@ -161,14 +168,32 @@ impl Setup {
             pace: Pace::Virtual,
             faults: Faults::default(),
             wires: Wires::default(),
+            cen: Cen::default(),
+            bare: None,
             seed: 1,
             knobs: Knobs::default(),
         })
     }
 
+    /// What `cen` and `bare` say; a flash chip alone has the SPI wires whatever its module brings out.
+    fn set_access(&mut self, spec: &LinkSpec) -> Result<(), String> {
+        if let Some(cen) = spec.get("cen") {
+            let choices = [("line", Cen::Line), ("hand", Cen::Hand), ("none", Cen::Nobody)];
+            self.cen = choose(cen, &choices).map_err(|why| format!("cen: {why}"))?;
+        }
+        if let Some(bare) = spec.get("bare") {
+            let bare = choose(bare, &[("yes", true), ("no", false)]).map_err(|why| format!("bare: {why}"))?;
+            self.bare = Some(bare);
+        }
+        if self.is_bare() {
+            self.wire = WireKind::Spi;
+        }
+        Ok(())
+    }
+
     fn set_wire(&mut self, value: &str) -> Result<(), String> {
         let wire = choose(value, &[("spi", WireKind::Spi), ("uart", WireKind::Uart)])?;
-        if wire == WireKind::Spi && !self.board.spi_missing.is_empty() {
+        if wire == WireKind::Spi && !self.board.spi_missing.is_empty() && !self.is_bare() {
             return Err(format!(
                 "the {} has no pad for {}; use wire=uart",
                 self.board.name,
@@ -255,6 +280,24 @@ impl Setup {
     pub fn wires(mut self, wires: Wires) -> Self {
         self.wires = wires;
         self
+    }
+
+    /// Who works CEN.
+    #[must_use]
+    pub fn cen(mut self, cen: Cen) -> Self {
+        self.cen = cen;
+        self
+    }
+
+    /// The flash chip alone, taken off its module. Without a word it is alone where nobody works CEN.
+    #[must_use]
+    pub fn bare(mut self, bare: bool) -> Self {
+        self.bare = Some(bare);
+        self
+    }
+
+    pub(super) fn is_bare(&self) -> bool {
+        self.bare.unwrap_or(self.cen == Cen::Nobody)
     }
 
     /// The seed of everything random.

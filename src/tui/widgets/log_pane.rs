@@ -18,7 +18,7 @@ pub fn stamp(line: &LogLine) -> String {
 pub const fn role(level: Level) -> Role {
     match level {
         Level::Info => Role::Text,
-        Level::Warning => Role::Warn,
+        Level::Warning | Level::Ask => Role::Warn,
         Level::Error => Role::Danger,
     }
 }
@@ -29,6 +29,7 @@ const fn mark(level: Level) -> &'static str {
         Level::Info => " ",
         Level::Warning => "!",
         Level::Error => "✘",
+        Level::Ask => "»",
     }
 }
 

@@ -7,8 +7,8 @@
 //! ```text
 //!  keys ─► tui ─┐                                   ┌─► link::serial   (serialport)
 //!               │  Command     ┌───────────────┐    ├─► link::rpi      (rppal SPI + GPIO)
-//!               ├────────────► │    session    │    └─► link::sim      (a module in memory)
-//!  args ─► cli ─┘ ◄────────────│  ONE thread,  │
+//!               ├────────────► │    session    │    ├─► link::linux    (spidev + GPIO character device)
+//!  args ─► cli ─┘ ◄────────────│  ONE thread,  │    └─► link::sim      (a module in memory)
 //!                   Event      │ owns the link │
 //!                              └──────┬────────┘
 //!                                     │ runs
@@ -63,6 +63,10 @@
 //!
 //! - **Threads and `std::sync::mpsc`, no async runtime**: every driver blocks, and there is one device.
 //! - **A cancel travels in the same inbox as the jobs**, with the job's number, so a late one hits nothing.
+//! - **A line is named, never counted** ([`link::gpio`]): `cen=GPIO22`, `cen=pin15` or the board's own name. Dropping a
+//!   line lets the chip go, and everything that ends a job drops it: cancel, signal, panic, the end of the program.
+//! - **Which chip answers is measured** ([`device::Tie`]): its id has to vanish with CEN low. Where that cannot be measured
+//!   the identity is at most *likely*, and where CEN has no effect nothing is written.
 //! - **The second look is a device's own matter** ([`device::ReadFlash::compare`]): over SPI a read at half the clock,
 //!   over UART the chip's own CRC. Backup, survey, read-back and final proof all use it, so there is one way to be sure.
 //! - **Work is done in groups of at most 64 KiB**: erase, program, read back, then the next group. A write that is cut

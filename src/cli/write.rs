@@ -16,7 +16,7 @@ use crate::job::{
     Advice, BackupProof, Change, Identity, JobSpec, Outcome, Plan, ProvenBackup, SectorState, WriteReport, WriteSpec,
     after_failure,
 };
-use crate::problem::{Class, Problem};
+use crate::problem::{Class, Explain, Problem};
 use crate::store;
 use crate::store::journal::Unfinished;
 use crate::units::{SECTOR, Span};
@@ -287,6 +287,10 @@ fn proof(
     if let Some(backup) = found.backup {
         context.out.say_aside(format!("backup of this chip: {}", backup.path.display()));
         return Ok(BackupProof::Proven(backup));
+    }
+    // What will be refused anyway is refused before minutes of reading.
+    if let Some(refusal) = identity.unfit_for_writing() {
+        return Err(refusal.explain());
     }
     context.out.say_aside("no proven backup of this chip yet: making one first");
     let (read, saved) = back_up_and_keep(context, client, identity, None)?;

@@ -130,7 +130,8 @@ impl ConnectSpec {
         if link.scheme == "spi" && link.get("cen").is_none() {
             link.query.push(("cen".to_owned(), usual.cen.to_string()));
         }
-        let spi = link.scheme == "spi" || (link.scheme == "sim" && link.get("wire") != Some("uart"));
+        let spi = matches!(link.scheme.as_str(), "spi" | "ch341" | "serprog")
+            || (link.scheme == "sim" && link.get("wire") != Some("uart"));
         let key = if spi { "clock" } else { "baud" };
         let own = match link.get(key).map(str::parse) {
             None => None,
@@ -139,7 +140,7 @@ impl ConnectSpec {
         };
         // A simulated module shows its favourite wire, which may not be the one guessed here: the device knows.
         let fallback = match link.scheme.as_str() {
-            "spi" => Some(usual.spi_clock),
+            "spi" | "serprog" => Some(usual.spi_clock),
             "uart" => Some(usual.uart_baud),
             _ => None,
         };

@@ -54,7 +54,8 @@ fn document(view: &SessionView, ended: &Ended, chip: &Chip, began: &Zoned) -> Va
     let plan = job.plan.as_deref();
     let (link, speed) = chip.link.clone().unzip();
     let now = Zoned::now();
-    let warnings = view.log.iter().filter(|line| line.level != Level::Info && line.at >= job.started);
+    let warnings =
+        view.log.iter().filter(|line| matches!(line.level, Level::Warning | Level::Error) && line.at >= job.started);
     let mut whole = json!({
         "schema": 1,
         "program": concat!("bkbench ", env!("CARGO_PKG_VERSION")),

@@ -8,9 +8,7 @@ use gpiocdev::{Chip, Request};
 
 use super::contract::{LinkError, ResetLine};
 use super::gpio::{CenLine, Pin, bcm_number, line_name};
-
-/// Labels of the chips whose offsets are the BCM numbers of the 40-pin header: Pi 1 to 3, Pi 4, Pi 5.
-const HEADER_CHIPS: [&str; 3] = ["pinctrl-bcm2835", "pinctrl-bcm2711", "pinctrl-rp1"];
+use super::host::lines::HEADERS;
 
 /// A line of this computer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +25,7 @@ struct Known {
 
 impl Known {
     fn on_header_chip(&self) -> bool {
-        HEADER_CHIPS.contains(&self.label.as_str())
+        HEADERS.contains(&self.label.as_str())
     }
 
     /// What reports call it.

@@ -5,15 +5,11 @@ mod cen;
 mod clock;
 pub mod contract;
 pub mod gpio;
-<<<<<<< HEAD
-pub mod host;
-=======
 #[cfg(target_os = "linux")]
 mod gpiochip;
-mod host;
+pub mod host;
 #[cfg(target_os = "linux")]
 mod linux;
->>>>>>> 7a432a6 (SPI through the kernel's own interfaces, lines by name, bare chips and CEN by hand)
 pub mod lock;
 #[cfg(target_os = "linux")]
 mod rpi;

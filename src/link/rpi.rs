@@ -2,24 +2,8 @@
 
 use rppal::spi::{Bus, Error, Mode, Segment, SlaveSelect, Spi};
 
-<<<<<<< HEAD
-use rppal::spi::{Bus, Mode, SlaveSelect, Spi};
-
-use super::boot_eeprom::is_boot_eeprom;
-use super::clock::SystemClock;
-use super::contract::{Endpoint, Link, LinkError, LinkInfo, SpiLink, Wire, WireKind};
-use super::spec::LinkSpec;
-
-/// Clock while the chip is being found (spi-flash.md §11, step 7).
-const ENTRY_HZ: u32 = 1_000_000;
-/// Default of the kernel's spidev; messages must not be longer than the parameter says.
-const DEFAULT_BUFSIZ: usize = 4096;
-/// Line for CEN where the link names none (modules.toml).
-const DEFAULT_CEN: u8 = 22;
-=======
 use super::contract::{LinkError, SpiLink};
 use super::spidev::{ENTRY_HZ, Node, bufsiz, frames_in_message, longest_frame, open_error};
->>>>>>> 7a432a6 (SPI through the kernel's own interfaces, lines by name, bare chips and CEN by hand)
 
 struct Header {
     name: String,
@@ -40,19 +24,6 @@ fn place(node: Node) -> Option<(Bus, SlaveSelect)> {
         1 => Bus::Spi1,
         _ => return None,
     };
-<<<<<<< HEAD
-    let spi = Spi::new(bus_of(bus, spec)?, select_of(select, spec)?, ENTRY_HZ, Mode::Mode0)
-        .map_err(|error| open_error(&name, &error))?;
-    let how = reset.as_ref().map_or_else(|| "no CEN line".to_owned(), |line| line.describe());
-    let wire = Header { name: name.clone(), spi, clock: ENTRY_HZ, longest: bufsiz(), sent: Vec::new() };
-    Ok(Link {
-        wire: Wire::Spi(Box::new(wire)),
-        reset,
-        probe: None,
-        clock: Rc::new(SystemClock::new()),
-        info: LinkInfo { name: spec.name(), wire: WireKind::Spi, detail: format!("{name}, {how}"), simulated: false },
-    })
-=======
     let select = match node.select {
         0 => SlaveSelect::Ss0,
         1 => SlaveSelect::Ss1,
@@ -60,7 +31,6 @@ fn place(node: Node) -> Option<(Bus, SlaveSelect)> {
         _ => return None,
     };
     Some((bus, select))
->>>>>>> 7a432a6 (SPI through the kernel's own interfaces, lines by name, bare chips and CEN by hand)
 }
 
 /// Opens the node.
@@ -139,11 +109,3 @@ impl SpiLink for Header {
         longest_frame(self.bufsiz)
     }
 }
-<<<<<<< HEAD
-
-/// The SPI nodes of this computer. The boot EEPROM's is not among them.
-pub(super) fn endpoints() -> Vec<Endpoint> {
-    super::host::buses::endpoints(&super::host::Host::here(), DEFAULT_CEN)
-}
-=======
->>>>>>> 7a432a6 (SPI through the kernel's own interfaces, lines by name, bare chips and CEN by hand)

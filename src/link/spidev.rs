@@ -11,7 +11,6 @@ use super::contract::{Endpoint, Link, LinkError, LinkInfo, ResetLine, SpiLink, W
 use super::gpio::{self, Backend};
 use super::spec::LinkSpec;
 use super::{linux, rpi};
-use crate::problem::Explain;
 
 /// Clock while the chip is being found (spi-flash.md §11, step 7), in Hz.
 pub(super) const ENTRY_HZ: u32 = 1_000_000;
@@ -22,7 +21,7 @@ const ROUNDED_TO: usize = 128;
 /// Parts of one message. The system call's own limit is 511.
 const MOST_PARTS: usize = 64;
 /// Line for CEN where the link names none (modules.toml).
-const DEFAULT_CEN: &str = "22";
+const DEFAULT_CEN: u8 = 22;
 
 /// A spidev node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +65,7 @@ fn open_below(root: &Path, spec: &LinkSpec) -> Result<Link, LinkError> {
     Ok(Link {
         wire: if cen == Cen::Bare { Wire::Nor(wire) } else { Wire::Spi(wire) },
         reset,
+        probe: None,
         clock: Rc::new(SystemClock::new()),
         info: LinkInfo { name: spec.name(), wire: WireKind::Spi, detail, simulated: false },
     })
@@ -94,7 +94,8 @@ fn open_bus(backends: &[Backend], node: Node) -> Result<(Backend, Box<dyn SpiLin
 /// CEN, and how it is reached in words.
 fn open_cen(backends: &[Backend], cen: &Cen) -> Result<(Option<Box<dyn ResetLine>>, String), LinkError> {
     let Cen::Line(line) = cen else { return Ok((None, cen.words().to_owned())) };
-    let reset = gpio::open(line.as_deref().unwrap_or(DEFAULT_CEN), backends)?;
+    let line = line.clone().unwrap_or_else(|| DEFAULT_CEN.to_string());
+    let reset = gpio::open(&line, backends)?;
     let how = reset.describe();
     Ok((Some(reset), how))
 }
@@ -111,7 +112,10 @@ pub(super) fn open_error(node: Node, error: &std::io::Error) -> LinkError {
                 .to_owned(),
         },
         ErrorKind::PermissionDenied => LinkError::Denied { name, group: "spi" },
-        ErrorKind::ResourceBusy => LinkError::Busy { name },
+        ErrorKind::ResourceBusy => {
+            let by = super::host::owners::of_path(&name).map(Box::new);
+            LinkError::Busy { name, by }
+        }
         _ => LinkError::Io { name, why: error.to_string() },
     }
 }
@@ -140,24 +144,7 @@ pub(super) fn frames_in_message(frames: &[&mut [u8]], bufsiz: usize) -> usize {
 
 /// The SPI nodes of this computer. The boot EEPROM's is not among them.
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    let Ok(nodes) = std::fs::read_dir("/dev") else { return Vec::new() };
-    let mut nodes: Vec<Node> = nodes
-        .filter_map(|node| node.ok()?.file_name().into_string().ok())
-        .filter_map(|name| Node::parse(name.strip_prefix("spidev")?))
-        .collect();
-    nodes.sort_by_key(|node| (node.bus, node.select));
-    nodes
-        .into_iter()
-        .filter(|node| !is_boot_eeprom(Path::new("/"), node.bus, node.select))
-        .map(|node| {
-            let obstacle = super::host::access(Path::new(&node.to_string()), "spi").map(|error| error.explain());
-            Endpoint {
-                link: format!("spi:{}.{}?cen={DEFAULT_CEN}", node.bus, node.select),
-                about: format!("{node}, header SPI bus"),
-                obstacle,
-            }
-        })
-        .collect()
+    super::host::buses::endpoints(&super::host::Host::here(), DEFAULT_CEN)
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub struct Line {
 }
 
 /// Labels of the chips whose lines are those of a Raspberry Pi's header, by BCM number.
-const HEADERS: [&str; 3] = ["pinctrl-bcm2835", "pinctrl-bcm2711", "pinctrl-rp1"];
+pub(in crate::link) const HEADERS: [&str; 3] = ["pinctrl-bcm2835", "pinctrl-bcm2711", "pinctrl-rp1"];
 
 /// The GPIO chips this process may look at.
 pub fn chips(host: &Host) -> Vec<Chip> {

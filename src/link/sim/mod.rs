@@ -29,17 +29,13 @@
 //! # Wires (`wires=` of a link, [`Wires`] in a test), a comma list
 //!
 //! `PAD-open`, `PAD-short-gnd`, `PAD-short-3v3` for any of sck, csn, si, so, cen, rx, tx; `gnd-open` makes every level
-<<<<<<< HEAD
 //! uncertain; `3v3-open` takes the supply away; `A-B-swapped` for any two of sck, csn, si, so, and for rx with tx;
 //! `A-B-bridged` for any two of the four. A `seed=` in the link also chooses one of the boards of [`Electrics::varied`].
-=======
-//! uncertain; `A-B-swapped` for any two of sck, csn, si, so, and for rx with tx; `A-B-bridged` for any two of the four.
 //!
 //! # CEN (`cen=` and `bare=` of a link)
 //!
 //! `cen=line` is a line of the host, `cen=hand` a simulated person with a wire, `cen=none` the flash chip alone. `bare=yes`
 //! puts the chip alone behind a line or a hand too, which then has no effect on it.
->>>>>>> 7a432a6 (SPI through the kernel's own interfaces, lines by name, bare chips and CEN by hand)
 
 mod backing;
 mod board;

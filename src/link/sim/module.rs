@@ -111,12 +111,8 @@ impl Module {
                 WireKind::Spi => Wire::Spi(Box::new(SimSpi::new(self.board.clone()))),
                 WireKind::Uart => Wire::Serial(Box::new(SimSerial::new(self.board.clone()))),
             },
-<<<<<<< HEAD
-            reset: Some(Box::new(SimReset { board: self.board.clone() })),
-            probe: (wire == WireKind::Spi).then(|| Box::new(SimProbe { board: self.board.clone() }) as _),
-=======
             reset: (cen == Cen::Line).then(|| Box::new(SimReset { board: self.board.clone() }) as Box<dyn ResetLine>),
->>>>>>> 7a432a6 (SPI through the kernel's own interfaces, lines by name, bare chips and CEN by hand)
+            probe: (wire == WireKind::Spi).then(|| Box::new(SimProbe { board: self.board.clone() }) as _),
             clock,
             info: LinkInfo { name, wire, detail: self.detail.clone(), simulated: true },
         }

@@ -64,14 +64,11 @@ impl SpiLink for SimSpi {
             }
         }
         board.check()?;
-<<<<<<< HEAD
         if board.taken.is_some() {
             let why = "the pins are taken for probing, the controller is off them".to_owned();
             return Err(LinkError::Io { name: board.name.clone(), why });
         }
-=======
         board.work_hand();
->>>>>>> 7a432a6 (SPI through the kernel's own interfaces, lines by name, bare chips and CEN by hand)
         let mut now = board.clock.now() + board.knobs.message_latency;
         board.traffic.spi_messages += 1;
         for frame in frames.iter_mut() {

@@ -87,6 +87,10 @@ pub enum Command {
         /// Flash offset; the image's content decides when left out
         #[arg(long, value_parser = parse_size, value_name = "ADDRESS")]
         at: Option<u32>,
+        /// Then set OpenBeken up as this TOML or JSON file says: Wi-Fi, MQTT, name, pins, start-up command. Passwords
+        /// are asked for, or come out of files that only you can read
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
         #[command(flatten)]
         consent: Consent,
     },
@@ -166,8 +170,9 @@ pub enum Command {
         #[arg(long)]
         qr: bool,
         /// Name the five devices most like it from a list: devices.json of OpenBeken's web app
+        /// (left out: the one in the settings)
         #[arg(long, value_name = "LIST")]
-        r#match: Option<PathBuf>,
+        r#match: Option<Option<PathBuf>>,
         /// Check this text of a template against the dump
         #[arg(long, value_name = "TEMPLATE", conflicts_with = "output")]
         check: Option<PathBuf>,

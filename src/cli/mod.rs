@@ -4,6 +4,7 @@ mod args;
 #[cfg(unix)]
 mod attach;
 mod client;
+mod configure;
 mod device;
 mod files;
 mod host;
@@ -15,6 +16,7 @@ mod template;
 mod write;
 
 use std::cell::OnceCell;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -133,7 +135,9 @@ fn dispatch(mut args: Args, out: Out) -> Result<(), Failure> {
     let context = Context { args, settings: loaded.settings.clone(), loaded, out, name, server: OnceCell::new() };
     let result = match command {
         None => Ok(()),
-        Some(Command::Write { file, at, consent }) => write::image(&context, &file, at, &consent),
+        Some(Command::Write { file, at, config, consent }) => {
+            write::image(&context, &file, at, config.as_deref(), &consent)
+        }
         Some(Command::Erase { start, length, consent }) => write::erase(&context, start, length, &consent),
         Some(Command::Resume { consent }) => write::resume(&context, &consent),
         Some(Command::Restore { backup, mac_lost, consent }) => write::restore(&context, &backup, mac_lost, &consent),
@@ -173,7 +177,11 @@ fn look(context: &Context, command: Command) -> Result<(), Problem> {
         Command::Template { file, mapping, output, qr, r#match: list, check } => match check {
             Some(text) => template::check(context, Some(&file), &text),
             None => {
-                let wishes = template::Wishes { output: output.as_deref(), qr, list: list.as_deref() };
+                // `--match` alone means the list that the settings name.
+                let usual = || PathBuf::from(&context.settings.paths.devices);
+                let list = list.map(|list| list.unwrap_or_else(usual));
+                let list = list.as_deref();
+                let wishes = template::Wishes { output: output.as_deref(), qr, list };
                 template::template(context, &file, mapping.into(), wishes)
             }
         },

@@ -11,7 +11,7 @@ use crate::image::finding::Severity;
 use crate::image::inspect::{self, Choice, Inspection};
 use crate::image::kind::{self, Kind};
 use crate::image::template::lint::{self, Checked};
-use crate::image::template::public::{PublicList, Similar};
+use crate::image::template::public::PublicList;
 use crate::image::template::qr::{self, Fitting, Look, Unfit};
 use crate::image::template::{Mapping, Template};
 use crate::problem::{Class, Explain, Problem};
@@ -87,27 +87,14 @@ pub(super) fn template(context: &Context, file: &Path, choice: Choice, wishes: W
         }
         lines.extend(chosen.notes.iter().map(|note| format!("note: {note}")));
         lines.extend(found.problems.iter().map(|problem| format!("{}: {}", problem.code, problem.what)));
-        lines.extend(list.iter().zip(&similar).flat_map(|(list, similar)| alike(list, similar)));
+        lines.extend(
+            list.iter().zip(&similar).flat_map(|(list, similar)| [vec![String::new()], list.lines(similar)].concat()),
+        );
         lines.extend(output.map(|output| format!("written to {}", output.display())));
+        lines.push("a module comes up with these pins by `bkbench write IMAGE --config FILE`".to_owned());
         lines.join("\n")
     });
     Ok(())
-}
-
-/// The devices of a list that are most like this one, as lines.
-fn alike(list: &PublicList, similar: &[Similar]) -> Vec<String> {
-    let mut lines = vec![String::new(), format!("most alike of {} devices in the list:", list.len())];
-    for device in similar {
-        lines.push(format!("{:>3} %  {}  ({} {})", device.score, device.title(), device.chip, device.board));
-        if !device.differing.is_empty() {
-            lines.push(format!("       {}", device.differences()));
-        }
-        lines.extend(Some(format!("       {}", device.wiki)).filter(|_| !device.wiki.is_empty()));
-    }
-    if similar.is_empty() {
-        lines.push("       none has a pin in common".to_owned());
-    }
-    lines
 }
 
 /// The QR code of a template, as much as the terminal can show; all of it where there is no terminal.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::args::Consent;
 use super::client::Client;
 use super::device::{back_up_and_keep, connect, unexpected};
-use super::{Context, Failure};
+use super::{Context, Failure, configure};
 use crate::archive::{self, unfinished};
 use crate::image::{Family, rf};
 use crate::job::{
@@ -25,17 +25,27 @@ use crate::units::{SECTOR, Span};
 const LISTED: usize = 24;
 
 /// A change of the flash as asked for on the command line.
-struct Wish {
-    change: Change,
-    name: String,
-    at: Option<u32>,
-    image: Arc<[u8]>,
+pub(super) struct Wish {
+    pub change: Change,
+    pub name: String,
+    pub at: Option<u32>,
+    pub image: Arc<[u8]>,
 }
 
 /// `write`
-pub(super) fn image(context: &Context, file: &Path, at: Option<u32>, consent: &Consent) -> Result<(), Failure> {
+pub(super) fn image(
+    context: &Context,
+    file: &Path,
+    at: Option<u32>,
+    config: Option<&Path>,
+    consent: &Consent,
+) -> Result<(), Failure> {
     let image = store::read_file(file).map_err(Problem::from)?.into();
-    change(context, consent, Wish { change: Change::Image, name: file_name(file), at, image })
+    let wish = Wish { change: Change::Image, name: file_name(file), at, image };
+    match config {
+        Some(config) => configure::write(context, wish, config, consent),
+        None => change(context, consent, wish),
+    }
 }
 
 /// `erase`
@@ -46,28 +56,41 @@ pub(super) fn erase(context: &Context, start: u32, length: u32, consent: &Consen
 
 fn change(context: &Context, consent: &Consent, wish: Wish) -> Result<(), Failure> {
     let (mut client, identity) = connect(context)?;
+    let (spec, journal_key) = wished(context, &mut client, &identity, wish, consent)?;
+    carry_out(context, &mut client, spec, consent, &journal_key)
+}
+
+/// The write asked for, with what an earlier one left on this chip and what stands behind it; and the chip that its
+/// journal is kept under.
+pub(super) fn wished(
+    context: &Context,
+    client: &mut Client,
+    identity: &Identity,
+    wish: Wish,
+    consent: &Consent,
+) -> Result<(WriteSpec, String), Problem> {
     let folder = context.settings.journal_folder().map_err(Problem::from)?;
-    let left = unfinished::find(&folder, &identity)?;
+    let left = unfinished::find(&folder, identity)?;
     let spec = match &left {
         Some(left) if unfinished::is_same(left, wish.change, wish.at, &wish.image) => {
             context.out.say_aside(format!("going on with {}", unfinished::sentence(left)));
-            let spec = resumed(context, &mut client, &identity, left, consent)?;
+            let spec = resumed(context, client, identity, left, consent)?;
             WriteSpec { name: wish.name, protect_after: consent.protection(context), ..spec }
         }
-        Some(left) if left.touched => return Err(unfinished::blocked(left).into()),
+        Some(left) if left.touched => return Err(unfinished::blocked(left)),
         _ => WriteSpec {
             change: wish.change,
             name: wish.name,
             at: wish.at,
             image: wish.image,
-            backup: proof(context, &mut client, &identity, consent)?,
+            backup: proof(context, client, identity, consent)?,
             protect_after: consent.protection(context),
             // Nothing was touched, but the protection may have been lifted.
-            interrupted: left.as_ref().map(|left| unfinished::interrupted(left, &identity)),
+            interrupted: left.as_ref().map(|left| unfinished::interrupted(left, identity)),
             mac_lost: false,
         },
     };
-    carry_out(context, &mut client, spec, consent, &journal_key(left.as_ref(), &identity))
+    Ok((spec, journal_key(left.as_ref(), identity)))
 }
 
 /// `resume`
@@ -248,18 +271,28 @@ fn carry_out(
         return Ok(());
     }
     context.out.say_aside(plan_text(&plan));
-    agree(&plan, consent, client)?;
+    agree(&plan.hash, plan.is_empty(), consent, client)?;
+    let report = execute(context, client, spec, &plan.hash, journal_key)?;
+    context.out.result(json!({"report": &*report}), || report_text(&report));
+    Ok(())
+}
+
+/// Carries out the plan with this hash.
+pub(super) fn execute(
+    context: &Context,
+    client: &mut Client,
+    spec: WriteSpec,
+    agreed: &str,
+    journal_key: &str,
+) -> Result<Arc<WriteReport>, Failure> {
     let folder = context.settings.journal_folder().map_err(Problem::from)?;
     let journal = Some(unfinished::journal(&folder, journal_key));
     let backup = match &spec.backup {
         BackupProof::Proven(backup) => Some(backup.path.display().to_string()),
         _ => None,
     };
-    match client.run(JobSpec::Write { spec, agreed: plan.hash.clone(), journal }) {
-        Ok(Outcome::Written(report)) => {
-            context.out.result(json!({"report": &*report}), || report_text(&report));
-            Ok(())
-        }
+    match client.run(JobSpec::Write { spec, agreed: agreed.to_owned(), journal }) {
+        Ok(Outcome::Written(report)) => Ok(report),
         Ok(other) => Err(unexpected("write", &other).into()),
         Err(problem) => {
             let left = client.view.last.as_ref().map(|ended| ended.left.clone()).unwrap_or_default();
@@ -306,23 +339,22 @@ fn proof(
     })))
 }
 
-fn agree(plan: &Plan, consent: &Consent, client: &Client) -> Result<(), Problem> {
-    if plan.is_empty() || consent.yes {
+/// Has the plan with this hash agreed to; one with nothing to do needs no word.
+pub(super) fn agree(hash: &str, empty: bool, consent: &Consent, client: &Client) -> Result<(), Problem> {
+    let tail = |len: usize| hash.get(hash.len().saturating_sub(len)..).unwrap_or(hash);
+    if empty || consent.yes {
         return Ok(());
     }
     let not_agreed = |cause: &str| {
         Problem::new(
             Class::Refused,
             "E103",
-            format!("the plan with the hash …{} was not agreed to; nothing was changed", plan.short_hash()),
+            format!("the plan with the hash …{} was not agreed to; nothing was changed", tail(4)),
             cause,
-            format!(
-                "give --yes, or --plan {}",
-                plan.hash.get(plan.hash.len().saturating_sub(12)..).unwrap_or(&plan.hash)
-            ),
+            format!("give --yes, or --plan {}", tail(12)),
         )
     };
-    let agreed = |typed: &str| typed.len() >= 4 && plan.hash.ends_with(&typed.to_ascii_lowercase());
+    let agreed = |typed: &str| typed.len() >= 4 && hash.ends_with(&typed.to_ascii_lowercase());
     if let Some(hash) = &consent.plan {
         return if agreed(hash) { Ok(()) } else { Err(not_agreed("--plan names another plan")) };
     }
@@ -332,7 +364,7 @@ fn agree(plan: &Plan, consent: &Consent, client: &Client) -> Result<(), Problem>
     let _ = write!(
         std::io::stderr(),
         "To carry this out, type the last four characters of the plan's hash ({}): ",
-        plan.short_hash()
+        tail(4)
     );
     // A question that cannot be shown is answered by nobody.
     let _ = std::io::stderr().flush();
@@ -349,7 +381,7 @@ fn agree(plan: &Plan, consent: &Consent, client: &Client) -> Result<(), Problem>
     }
 }
 
-fn plan_text(plan: &Plan) -> String {
+pub(super) fn plan_text(plan: &Plan) -> String {
     let mut lines = vec![format!("{} → {}", plan.name, plan.span), format!("  {}", plan.summary())];
     if let Some(span) = plan.unlock {
         lines.push(format!("  protected now: {span}; will be opened"));
@@ -373,7 +405,7 @@ fn action_text(action: crate::job::Action) -> String {
     format!("{word} ({})", action.why())
 }
 
-fn report_text(report: &WriteReport) -> String {
+pub(super) fn report_text(report: &WriteReport) -> String {
     let done = if report.plan.is_empty() {
         format!("nothing had to be changed: {} already holds it", report.plan.span)
     } else {

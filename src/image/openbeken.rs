@@ -1,5 +1,8 @@
 //! The configuration OpenBeken keeps in one sector of its own, and the store beside it (formats.md §12).
 
+pub mod encode;
+pub mod wish;
+
 use std::ops::Range;
 
 use serde::Serialize;
@@ -110,6 +113,30 @@ impl Config {
         self.text(START_UP)
     }
 
+    /// A text with the end of the MAC blotted out.
+    fn without_mac(&self, text: &str) -> String {
+        let tail: String = cut(&self.bytes, MAC.start + 2, MAC.end).iter().map(|byte| format!("{byte:02X}")).collect();
+        text.replace(&tail, "…").replace(&tail.to_lowercase(), "…")
+    }
+
+    /// What is set, in lines that hold no secret.
+    pub fn summary(&self) -> Vec<String> {
+        let shown = self.inside(false);
+        let told = TEXTS.iter().filter_map(|(name, ..)| {
+            let text = shown[*name].as_str().filter(|text| !text.is_empty())?;
+            Some(format!("{}: {}", name.replace('_', " "), if text == "***" { "set, not shown" } else { text }))
+        });
+        let mut lines: Vec<String> = told.collect();
+        lines.push(format!("mqtt port: {}", self.word(0x294)));
+        let pins: Vec<String> =
+            self.pins().iter().map(|pin| format!("P{} {};{}", pin.pin, pin.role, pin.channel)).collect();
+        lines.push(format!("pins: {}", if pins.is_empty() { "none".to_owned() } else { pins.join(", ") }));
+        if let Some(command) = shown["start_up_command"].as_str().filter(|command| !command.is_empty()) {
+            lines.push(format!("at start: {}", if command == "***" { "set, not shown" } else { command }));
+        }
+        lines
+    }
+
     /// Whether the start-up command sets a password, a network name or a token.
     pub fn start_up_is_secret(&self) -> bool {
         names_a_secret(&self.start_up())
@@ -142,6 +169,8 @@ impl Config {
         });
         for (name, place, secret) in TEXTS {
             let text = self.text(place);
+            // The firmware names a module by the end of its MAC.
+            let text = if show { text } else { self.without_mac(&text) };
             let hidden = secret && !show && !text.is_empty();
             shown[name] = serde_json::json!(if hidden { "***".to_owned() } else { text });
         }

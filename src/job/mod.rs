@@ -22,6 +22,7 @@ pub use backup::{BackupSpec, Earlier, Keeper, KeeperHandle, back_up};
 pub use identify::{FlashIdentity, Identity};
 pub use journal::{Handed, Journal, JournalHandle, Start};
 pub use plan::{Action, Group, Plan, Run, Situation, plan};
+pub use policy::check_openbeken;
 pub use protect::{Protection, Range, RegisterBits};
 pub use refusal::Refusal;
 pub use report::{JobError, Phase, Reporter};

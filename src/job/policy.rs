@@ -10,6 +10,7 @@ use crate::image::Kind;
 use crate::image::family::Family;
 use crate::image::finding::{Finding, Severity};
 use crate::image::firmware::{self, Firmware};
+use crate::image::openbeken::{Config, encode};
 use crate::units::{SECTOR, Span, Verdict};
 
 /// Where the application begins on every chip of the family, behind the boot loader (formats.md §1).
@@ -43,6 +44,7 @@ pub(super) fn place<'a>(spec: &'a WriteSpec, situation: &Situation<'_>) -> Resul
         }
         Change::Image => place_image(spec, situation, known_chip(spec, situation)?)?,
         Change::Restore | Change::RfBlock => place_backup(spec, situation)?,
+        Change::Config => place_config(spec, known_chip(spec, situation)?)?,
     };
     let size = identity.flash.size;
     if u64::from(placed.span.start) + placed.image.len() as u64 > u64::from(size) || placed.image.is_empty() {
@@ -97,6 +99,29 @@ fn place_erase(spec: &WriteSpec) -> Result<Placed<'_>, Refusal> {
     }
     let (image, about) = (Cow::Borrowed(&*spec.image), "empty flash".to_owned());
     Ok(Placed { span, image, about, notes: Vec::new() })
+}
+
+/// A configuration goes to the one sector that OpenBeken keeps it in on this chip, whole and intact.
+fn place_config(spec: &WriteSpec, chip: Family) -> Result<Placed<'_>, Refusal> {
+    let refused = || Refusal::NotAConfig { image: spec.name.clone() };
+    let span = chip.config_sector().ok_or_else(refused)?;
+    let exact = spec.at == Some(span.start) && spec.image.len() as u64 == u64::from(span.len);
+    let config = Config::read(&spec.image, span.start as usize).filter(|_| exact && encode::is_known(&spec.image));
+    let config = config.ok_or_else(refused)?;
+    let about = format!("OpenBeken configuration, version {}, {} pins", config.version, config.pins().len());
+    Ok(Placed { span, image: Cow::Borrowed(&spec.image), about, notes: config.summary() })
+}
+
+/// Whether OpenBeken's configuration can be written behind this image: its layout was read for the versions 1.18.
+///
+/// # Errors
+/// [`Refusal::NotOpenBeken`], [`Refusal::UnknownVersion`].
+pub fn check_openbeken(name: &str, image: &[u8]) -> Result<(), Refusal> {
+    let firmware = firmware::identify(image);
+    let Some(version) = firmware.openbeken() else { return Err(Refusal::NotOpenBeken { image: name.to_owned() }) };
+    let number = version.rsplit('_').next().unwrap_or(version);
+    let known = number.starts_with("1.18.");
+    if known { Ok(()) } else { Err(Refusal::UnknownVersion { version: number.to_owned() }) }
 }
 
 fn place_image<'a>(spec: &'a WriteSpec, situation: &Situation<'_>, chip: Family) -> Result<Placed<'a>, Refusal> {

@@ -96,6 +96,24 @@ pub enum Refusal {
         /// The range.
         span: Span,
     },
+    /// A configuration was to be written for firmware that is none of OpenBeken's.
+    #[error("{image} is not OpenBeken, so there is no configuration for it")]
+    NotOpenBeken {
+        /// The image.
+        image: String,
+    },
+    /// Nobody looked how this version keeps its configuration.
+    #[error("how OpenBeken {version} keeps its configuration is not known here")]
+    UnknownVersion {
+        /// Version text of the image.
+        version: String,
+    },
+    /// The bytes are no intact configuration of a known layout, or they were to go elsewhere.
+    #[error("{image} is no sector of OpenBeken's configuration for this chip")]
+    NotAConfig {
+        /// What people call it.
+        image: String,
+    },
     /// RF calibration and MAC would change.
     #[error("the plan would change the RF calibration and MAC at {span}")]
     RfBlock {
@@ -204,6 +222,21 @@ impl Explain for Refusal {
                 "E410",
                 "the flash erases whole sectors of 4 KiB only",
                 "give a start and a length that are multiples of 4K".to_owned(),
+            ),
+            Self::NotOpenBeken { .. } => (
+                "E438",
+                "other firmware would take the sector for something else",
+                "leave --config out, or take an OpenBeken image".to_owned(),
+            ),
+            Self::UnknownVersion { .. } => (
+                "E439",
+                "fields at guessed places would leave the module with wrong settings",
+                "leave --config out and set the module up over its access point, or take OpenBeken 1.18".to_owned(),
+            ),
+            Self::NotAConfig { .. } => (
+                "E440",
+                "only an intact configuration goes to that sector, and nowhere else (rule 3)",
+                "use `bkbench write IMAGE --config FILE`, which makes it".to_owned(),
             ),
             Self::RfBlock { .. } => (
                 "E411",

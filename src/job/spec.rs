@@ -73,6 +73,7 @@ impl JobSpec {
                 Change::Erase => "erase",
                 Change::Restore => "restore",
                 Change::RfBlock => "rebuild RF block",
+                Change::Config => "configure",
             },
             Self::Verify { .. } => "verify",
             Self::SetProtection(ProtectGoal::Off) => "unlock",
@@ -160,6 +161,8 @@ pub enum Change {
     Restore,
     /// Puts the sector with RF calibration and MAC back, from a proven backup of this very chip, and nothing else.
     RfBlock,
+    /// Puts the sector with OpenBeken's configuration there, and nothing else.
+    Config,
 }
 
 impl Change {
@@ -170,12 +173,14 @@ impl Change {
             Self::Erase => "erase",
             Self::Restore => "restore",
             Self::RfBlock => "rf-block",
+            Self::Config => "config",
         }
     }
 
     /// The change with this word.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Image, Self::Erase, Self::Restore, Self::RfBlock].into_iter().find(|change| change.word() == word)
+        let all = [Self::Image, Self::Erase, Self::Restore, Self::RfBlock, Self::Config];
+        all.into_iter().find(|change| change.word() == word)
     }
 
     /// Whether what is written is this very chip's own backup, which alone may hold RF calibration and MAC (rule 3).

@@ -37,6 +37,12 @@ pub enum StoreError {
         /// Its size in bytes, or how much was read before giving up.
         size: u64,
     },
+    /// A file with a password that others may read too.
+    #[error("{} holds a password, and others may read it", .path.display())]
+    NotPrivate {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file to be written is there already.
     #[error("{} exists already", .path.display())]
     Exists {
@@ -153,6 +159,12 @@ impl Explain for StoreError {
                 "E114",
                 "existing files are never replaced",
                 "choose another name, or move the file away yourself",
+            ),
+            Self::NotPrivate { .. } => (
+                Class::Refused,
+                "E615",
+                "its rights let the group or everybody read it",
+                "take those rights away: chmod 600 FILE",
             ),
             Self::Full { .. } => {
                 (Class::Host, "E115", "the disk or the quota is full", "make room, or name another place with -o")

@@ -21,6 +21,21 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, StoreError> {
     read_up_to(path, LARGEST)
 }
 
+/// That nobody but its owner may read or change a file, for files with passwords in them. Where the system has no such
+/// rights, every file passes.
+///
+/// # Errors
+/// [`StoreError::NotPrivate`], [`StoreError::Missing`], [`StoreError::Denied`].
+pub fn must_be_private(path: &Path) -> Result<(), StoreError> {
+    let kind = fs::metadata(path).map_err(|source| StoreError::from_io(path, "read", source))?;
+    #[cfg(unix)]
+    if std::os::unix::fs::PermissionsExt::mode(&kind.permissions()) & 0o077 != 0 {
+        return Err(StoreError::NotPrivate { path: path.to_path_buf() });
+    }
+    let _ = kind;
+    Ok(())
+}
+
 pub(super) fn read_up_to(path: &Path, largest: u64) -> Result<Vec<u8>, StoreError> {
     let failed = |source| StoreError::from_io(path, "read", source);
     // Asked by path first: opening a named pipe would wait for a writer.

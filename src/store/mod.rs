@@ -12,5 +12,5 @@ mod error;
 
 pub use backup::{Manifest, Provenance, Saved, StoredBackup, find_backup, save_backup};
 pub use error::StoreError;
-pub use files::{must_be_new, read_file, write_new};
+pub use files::{must_be_new, must_be_private, read_file, write_new};
 pub use settings::{Loaded, Origin, Setting, Settings};

@@ -75,6 +75,8 @@ pub struct Write {
 pub struct Paths {
     /// Folder of backups; empty for the usual one.
     pub backups: String,
+    /// List of public devices, `devices.json` of OpenBeken's web app; empty for none.
+    pub devices: String,
 }
 
 impl Default for Settings {

@@ -348,7 +348,7 @@ impl App {
             Done::Loaded(target, Ok(file)) => match target {
                 Target::Dump => shared.dump = Some(Arc::clone(file)),
                 Target::Image => shared.image = Some(Arc::clone(file)),
-                Target::Template => {}
+                Target::Template | Target::List => {}
             },
             Done::Loaded(_, Err(problem)) => acts.push(Act::Open(Box::new(ProblemBox::new("open", problem.clone())))),
             Done::Backup { chip_key, state, problem } => {

@@ -97,4 +97,6 @@ pub enum Target {
     Image,
     /// The text of a template, to be checked.
     Template,
+    /// A list of devices, to look for similar ones in.
+    List,
 }

@@ -322,3 +322,31 @@ fn a_redacted_dump_differs_only_outside_the_code_and_shows_the_same_pins() {
     let strings = succeed(&bkbench(at, &["strings", "share.bin", "--min", "12", "--json"]));
     assert!(strings["strings"].to_string().contains("module:CBLC9"));
 }
+
+#[test]
+fn a_template_is_matched_against_a_list_and_shown_as_a_code() {
+    let Some(dump) = sample(N.dump) else { return };
+    let folder = folder();
+    let at = folder.path();
+    let list = r#"{"version": 0.1, "devices": [{"vendor": "V", "name": "Plug", "model": "M", "chip": "BK7231N", "board": "CB2S",
+        "pins": {"6": "BL0937CF1;0", "7": "BL0937CF;0", "8": "WifiLED_n;0", "10": "Btn;1", "24": "BL0937SEL;0",
+        "26": "Rel;2"}, "wiki": "https://example.org"}]}"#;
+    fs::write(at.join("devices.json"), list).expect("a list");
+    let dump = dump.display().to_string();
+    let found = succeed(&bkbench(at, &["template", &dump, "--match", "devices.json", "--json"]));
+    assert_eq!(found["similar"][0]["score"], 95);
+    let differing = serde_json::json!([{"pin": 26, "here": "Rel;1", "there": "Rel;2"}]);
+    assert_eq!(found["similar"][0]["differing"], differing);
+    // The settings may name the list instead.
+    fs::create_dir(at.join("config")).expect("a folder");
+    let path = at.join("devices.json");
+    fs::write(at.join("config/config.toml"), format!("[paths]\ndevices = {:?}\n", path.display().to_string()))
+        .expect("settings");
+    assert_eq!(succeed(&bkbench(at, &["template", &dump, "--json", "--match"]))["similar"], found["similar"]);
+
+    let code = succeed(&bkbench(at, &["template", &dump, "--qr", "--json"]));
+    assert_eq!(code["qr"]["holds"], "the whole template");
+    assert!(code["qr"]["rows"].as_array().is_some_and(|rows| rows.len() > 20));
+    let configured = bkbench(at, &["template", &dump, "--mapping", "configured", "--json"]);
+    assert_eq!(document(&configured)["error"]["code"], "E770", "factory firmware has no configuration of OpenBeken");
+}

@@ -4,6 +4,7 @@
 
 mod access;
 mod cli;
+mod configure;
 mod cut;
 #[cfg(unix)]
 mod hosts;

@@ -163,6 +163,20 @@ impl PublicList {
         self.devices.is_empty()
     }
 
+    /// Similar devices of this list, as lines for people.
+    pub fn lines(&self, similar: &[Similar]) -> Vec<String> {
+        let mut lines = vec![format!("most alike of {} devices in the list:", self.len())];
+        for device in similar {
+            lines.push(format!("{:>3} %  {}  ({} {})", device.score, device.title(), device.chip, device.board));
+            let more = [device.differences(), device.wiki.clone()];
+            lines.extend(more.iter().filter(|text| !text.is_empty()).map(|text| format!("       {text}")));
+        }
+        if similar.is_empty() {
+            lines.push("       none has a pin in common".to_owned());
+        }
+        lines
+    }
+
     /// The devices most like `template`, best first. GPIO numbers mean the same on BK7231T and N only, so devices with
     /// another chip do not count; of devices that are equally alike, those with the same chip and module come first.
     pub fn similar(&self, template: &Template) -> Vec<Similar> {

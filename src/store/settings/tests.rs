@@ -40,7 +40,7 @@ fn without_a_file_everything_is_a_default() {
     let loaded = Settings::load_from(Path::new("/nowhere/config.toml"), nothing).unwrap();
     assert_eq!(loaded, Loaded::defaults());
     assert!(loaded.origins.iter().all(|setting| setting.origin == Origin::Default));
-    assert_eq!(loaded.origins.len(), 9);
+    assert_eq!(loaded.origins.len(), 10);
 }
 
 #[test]

@@ -158,6 +158,7 @@ impl Overlay for PickFile {
             Target::Dump => "Open a file",
             Target::Image => "Choose an image",
             Target::Template => "Check which template?",
+            Target::List => "Which list of devices?",
         };
         let inside = window(title, area.width.min(110), area.height.saturating_sub(4).min(34), area, buf, cx);
         let mut sheet = Sheet::new(inside, buf, &cx.theme);

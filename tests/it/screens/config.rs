@@ -78,6 +78,22 @@ fn the_qr_code_fits_the_home_size_or_says_what_it_takes() {
 }
 
 #[test]
+fn similar_devices_come_out_of_a_list_on_disk() {
+    let Some(mut desk) = opened("lspa9-clone-first-n") else { return };
+    let folder = folder();
+    let file = folder.path().join("devices.json");
+    let list = r#"{"version": 0.1, "devices": [{"vendor": "Maker", "name": "Plug", "model": "P1", "chip": "BK7231N",
+        "board": "CB2S", "pins": {"6": "BL0937CF1;0", "7": "BL0937CF;0", "8": "LED_n;1", "10": "Btn;1",
+        "24": "BL0937SEL;0", "26": "Rel;1"}, "wiki": "https://example.org"}]}"#;
+    std::fs::write(&file, list).expect("a list");
+    desk.keys("f").shows("Which list of devices?");
+    desk.types(&file.display().to_string());
+    desk.keys("enter").shows("83 %  Maker Plug P1").shows("P8 WifiLED_n;0, there LED_n;1").shows("example.org");
+    std::fs::write(&file, "[]").expect("no list");
+    desk.keys("esc f").types(&file.display().to_string()).keys("enter").shows("✘ E145");
+}
+
+#[test]
 fn a_template_from_a_forum_is_checked_against_the_device() {
     let Some(mut desk) = opened("lspa9-clone-first-n") else { return };
     let folder = folder();

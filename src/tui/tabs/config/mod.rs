@@ -12,11 +12,13 @@ use ratatui::layout::Rect;
 use super::{Tab, TabId};
 use crate::image::inspect::{Choice, Inspection};
 use crate::image::template::lint::{self, Checked};
+use crate::image::template::public::PublicList;
 use crate::image::template::{Difference, Template};
+use crate::problem::Explain;
 use crate::tui::effect::{Act, Response, Task};
 use crate::tui::keys::{self, Bind, KeyLine, bind};
 use crate::tui::msg::{Done, Target};
-use crate::tui::overlay::{PickFile, QrCode, Reader, SaveAs};
+use crate::tui::overlay::{PickFile, ProblemBox, QrCode, Reader, SaveAs};
 use crate::tui::shared::{OpenFile, Shared, Step};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,7 @@ enum Action {
     Copy,
     Qr,
     Check,
+    Similar,
     Open,
     Backup,
     Up,
@@ -45,6 +48,12 @@ const KEYS: &[Bind<Action>] = &[
     bind("enter", "why", "Why this pin has its role, and what the importers make of it.", Action::Why),
     bind("t", "template", "The whole template as text.", Action::Whole),
     bind("c", "check…", "Check the text of a template against this device; or paste it here.", Action::Check),
+    bind(
+        "f",
+        "similar…",
+        "Public devices with these pins, from a list: devices.json of OpenBeken's web app.",
+        Action::Similar,
+    ),
     bind("o", "open…", "Open a dump.", Action::Open),
     bind("b", "backup", "Take the backup of the connected chip.", Action::Backup),
     bind("up k", "up", "To the pin above.", Action::Up),
@@ -155,7 +164,7 @@ impl Tab for Config {
         let actions: &[Action] = match self.current(cx) {
             _ if self.checked.is_some() => &[Action::Clear, Action::Check],
             Some(found) if found.template().is_some() => {
-                &[Action::Save, Action::Copy, Action::Qr, Action::Mapping, Action::Why, Action::Check]
+                &[Action::Save, Action::Copy, Action::Qr, Action::Mapping, Action::Similar, Action::Why, Action::Check]
             }
             _ => &[Action::Open, Action::Backup, Action::Check],
         };
@@ -173,6 +182,14 @@ impl Tab for Config {
         match action {
             Action::Open => return Response::Taken(PickFile::open(Target::Dump, &cx.folder)),
             Action::Check => return Response::Taken(PickFile::open(Target::Template, &cx.folder)),
+            Action::Similar => {
+                let list = &cx.settings.paths.devices;
+                return Response::Taken(match self.current(cx).and_then(Found::template) {
+                    None => vec![Act::Say("open a dump that names pins first: o".to_owned())],
+                    Some(_) if list.is_empty() => PickFile::open(Target::List, &cx.folder),
+                    Some(_) => vec![Act::work(Task::Load(Target::List, list.into()))],
+                });
+            }
             Action::Backup => {
                 return Response::act(match cx.backup.proven() {
                     Some(known) => Act::work(Task::ShowBackup(Arc::clone(known))),
@@ -212,6 +229,17 @@ impl Tab for Config {
                 let choice = inspection.choices().first().copied().unwrap_or(Choice::ALL[0]);
                 self.found = Some(Found { file: Arc::clone(file), inspection: Arc::clone(inspection), choice });
                 Vec::new()
+            }
+            Done::Loaded(Target::List, Ok(file)) => {
+                let template = self.current(cx).and_then(Found::template);
+                let similar = |list: PublicList| {
+                    let similar = template.map(|template| list.similar(template)).unwrap_or_default();
+                    list.lines(&similar)
+                };
+                vec![Act::Open(match PublicList::parse(&file.bytes).map(similar) {
+                    Ok(lines) => Box::new(Reader::new("Similar devices", lines)),
+                    Err(error) => Box::new(ProblemBox::new("similar devices", error.explain())),
+                })]
             }
             Done::Loaded(Target::Template, Ok(file)) => {
                 self.check(&file.name, &String::from_utf8_lossy(&file.bytes));

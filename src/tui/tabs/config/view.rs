@@ -176,6 +176,7 @@ fn about(tab: &Config, found: &Found, width: u16) -> Vec<(Role, String)> {
     for problem in &found.inspection.problems {
         add(Role::Warn, &format!("{} {}", problem.code, problem.what));
     }
+    add(Role::Dim, "set up in one go with the image: bkbench write IMAGE --config FILE");
     lines
 }
 

@@ -56,7 +56,10 @@ pub fn backup_spec(
     };
     let store::part::Kept { bytes, once, twice } = kept;
     let earlier = (!bytes.is_empty()).then(|| Arc::new(Earlier { bytes, once, twice }));
-    Ok((BackupSpec { keeper: Some(KeeperHandle::new(Keep(part))), earlier }, None))
+    // Only a chip that computes CRCs can tell whether an earlier backup still holds.
+    let known = if identity.abilities.chip_crc { find(settings, identity)?.backup } else { None };
+    let known = known.map(|backup| Arc::clone(&backup.bytes));
+    Ok((BackupSpec { keeper: Some(KeeperHandle::new(Keep(part))), earlier, known }, None))
 }
 
 /// Where a backup is kept while it is made: beside the name it was given, else under the chip's key.

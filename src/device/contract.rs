@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::tie::Tie;
 use crate::chip::Part;
 use crate::codec::nor::{StatusBytes, StatusChange};
+use crate::image::code::CodeKey;
 use crate::link::{LinkError, WireKind};
 use crate::problem::{Class, Explain, Problem};
 use crate::units::{BLOCK, SECTOR, hex_text};
@@ -92,6 +93,15 @@ pub struct Abilities {
     pub prefer_crc: bool,
 }
 
+/// How well [`ReadFlash::fetch`] knows what it brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Read once; a second look ([`ReadFlash::compare`]) is still to come.
+    Once,
+    /// Two independent pieces of evidence agree on every byte.
+    Proven,
+}
+
 /// What attaching found out, before anything of the flash was interpreted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
@@ -111,6 +121,8 @@ pub struct Facts {
     pub chip_id: Option<u32>,
     /// `basic` or `full` loader; `None` over SPI.
     pub dialect: Option<&'static str>,
+    /// The code key in the eFuse, where the loader shows it. May be a secret: it is named, never shown.
+    pub code_key: Option<CodeKey>,
     /// Bit clock in Hz or rate in baud, now in force.
     pub speed: u32,
     /// How it is known that this is the flash that is meant.
@@ -132,6 +144,19 @@ pub trait ReadFlash {
     /// # Errors
     /// [`DeviceError`]; `into` then holds nothing of use.
     fn read(&mut self, at: u32, into: &mut [u8], watch: &mut dyn Watch) -> Result<(), DeviceError>;
+
+    /// Brings the content of `at..at + into.len()`, at most 64 KiB of whole sectors, by the cheapest safe road, where
+    /// `known` are contents, of the same length, that may stand there: an earlier proven look, an image written since.
+    /// Over UART the chip's own CRC tells whether anything has to be read at all, and proves what is. Advances the watch
+    /// by the bytes brought.
+    ///
+    /// # Errors
+    /// As [`ReadFlash::read`].
+    fn fetch(&mut self, at: u32, known: &[&[u8]], into: &mut [u8], watch: &mut dyn Watch) -> Result<Seen, DeviceError> {
+        let _ = known;
+        self.read(at, into, watch)?;
+        Ok(Seen::Once)
+    }
 
     /// Compares the flash with `expected`, which starts at `at` (both whole sectors), by a road independent of an
     /// earlier [`ReadFlash::read`]: over SPI a second read at half the clock, over UART the chip's own CRC.
@@ -302,6 +327,12 @@ pub enum DeviceError {
         /// Its meaning (uart-protocol.md §5).
         meaning: &'static str,
     },
+    /// No rate carries a sector from the chip undamaged.
+    #[error("no rate down to {lowest} baud carries a sector undamaged")]
+    NoRate {
+        /// The lowest rate tried.
+        lowest: u32,
+    },
     /// The loader reported success for another address than the one it was given.
     #[error("{request} at 0x{at:06X} was answered for 0x{instead:06X}")]
     Misdirected {
@@ -457,6 +488,13 @@ impl Explain for DeviceError {
                 what,
                 "the loader could not carry the command out",
                 "connect again and repeat; if it stays, lower the speed or use SPI",
+            ),
+            Self::NoRate { .. } => Problem::new(
+                Class::NoDevice,
+                "E350",
+                what,
+                "the line is disturbed: a loose or long wire, a missing ground, or a second chip that drives the same lines",
+                "check GND, shorten the wires, cut off the second chip; then connect again",
             ),
             Self::Misdirected { .. } => Problem::new(
                 Class::Verification,

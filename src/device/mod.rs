@@ -12,6 +12,7 @@ mod uart;
 
 pub use attach::{AttachOptions, attach};
 pub use contract::{
-    Abilities, Cancelled, DeviceError, EraseUnit, Facts, Level, ReadFlash, SectorData, Unwatched, Watch, WriteFlash,
+    Abilities, Cancelled, DeviceError, EraseUnit, Facts, Level, ReadFlash, SectorData, Seen, Unwatched, Watch,
+    WriteFlash,
 };
 pub use tie::Tie;

@@ -8,7 +8,7 @@ use super::journal::Handed;
 use super::patience::back_off;
 use super::report::{JobError, Phase, Reporter};
 use super::spec::BackupRead;
-use crate::device::{Level, ReadFlash, Unwatched};
+use crate::device::{Level, ReadFlash, Seen, Unwatched};
 use crate::image::plausible;
 use crate::link::LinkInfo;
 use crate::problem::Problem;
@@ -42,6 +42,9 @@ pub struct BackupSpec {
     pub keeper: Option<KeeperHandle>,
     /// What an earlier backup of this very chip, cut off, has read already.
     pub earlier: Option<Arc<Earlier>>,
+    /// The bytes of an earlier proven backup of this very chip. Blocks that still have their CRC, by the chip's own
+    /// reckoning, are not read again: the bytes of then and the CRC of now are the two pieces of evidence.
+    pub known: Option<Arc<[u8]>>,
 }
 
 /// What a backup that was cut off has read.
@@ -66,7 +69,7 @@ pub fn back_up(
     spec: &BackupSpec,
     run: &mut dyn Reporter,
 ) -> Result<BackupRead, JobError> {
-    let began = run.now();
+    let (began, retries_before) = (run.now(), run.retries());
     let size = device.facts().size;
     let mut bytes = vec![0; size as usize];
     let mut passes = Passes { state: vec![0; (size / SECTOR) as usize], keeper: spec.keeper.clone() };
@@ -77,19 +80,23 @@ pub fn back_up(
     let missing = passes.below(1);
     run.phase(Phase::Read, total(&missing));
     for piece in missing.into_iter().flat_map(|span| span.pieces(BLOCK)) {
-        let Some(place) = bytes.get_mut(piece.start as usize..piece.end() as usize) else { continue };
-        device.read(piece.start, place, run)?;
-        passes.made(piece, 1, place, run);
+        let range = piece.start as usize..piece.end() as usize;
+        let known = spec.known.as_deref().and_then(|known| known.get(range.clone()));
+        let Some(place) = bytes.get_mut(range) else { continue };
+        let known: Vec<&[u8]> = known.into_iter().collect();
+        let seen = fetch(device, piece.start, &known, place, run)?;
+        passes.made(piece, if seen == Seen::Proven { 2 } else { 1 }, place, run);
     }
     let first_speed = device.facts().speed;
 
     let missing = passes.below(2);
-    run.phase(Phase::SecondPass, total(&missing));
-    let (mut unstable, mut retries) = (Vec::new(), 0);
+    if !missing.is_empty() {
+        run.phase(Phase::SecondPass, total(&missing));
+    }
+    let mut unstable = Vec::new();
     for piece in missing.into_iter().flat_map(|span| span.pieces(BLOCK)) {
         let Some(place) = bytes.get(piece.start as usize..piece.end() as usize) else { continue };
         let differing = device.compare(piece.start, place, run)?;
-        retries += differing.len() as u32;
         for &at in &differing {
             run.retried(format!("sector 0x{at:06X} read differently the second time"));
             if !settle(device, at, &mut bytes, run)? {
@@ -111,7 +118,7 @@ pub fn back_up(
         identity: Arc::new(identity),
         status: device.read_status()?,
         speeds: (first_speed, second_speed),
-        retries,
+        retries: run.retries().saturating_sub(retries_before),
         unstable,
         took: run.now().saturating_sub(began),
     })
@@ -226,14 +233,21 @@ fn sample_is_same(device: &mut dyn ReadFlash, at: u32, was: &[u8]) -> Result<boo
     Ok(was.get(from..from + SAMPLE) == Some(&sample))
 }
 
-/// Reads the whole chip into `bytes`, in blocks.
-pub(super) fn read_into(device: &mut dyn ReadFlash, bytes: &mut [u8], run: &mut dyn Reporter) -> Result<(), JobError> {
-    for piece in Span::new(0, bytes.len() as u32).pieces(BLOCK) {
-        if let Some(place) = bytes.get_mut(piece.start as usize..piece.end() as usize) {
-            device.read(piece.start, place, run)?;
-        }
+/// [`ReadFlash::fetch`], with a word when the link became slower over it.
+pub(super) fn fetch(
+    device: &mut dyn ReadFlash,
+    at: u32,
+    known: &[&[u8]],
+    place: &mut [u8],
+    run: &mut dyn Reporter,
+) -> Result<Seen, JobError> {
+    let before = device.facts().speed;
+    let seen = device.fetch(at, known, place, run)?;
+    let speed = device.facts().speed;
+    if speed != before {
+        run.slowed(speed);
     }
-    Ok(())
+    Ok(seen)
 }
 
 /// Reads one sector until a second, independent look agrees with it.

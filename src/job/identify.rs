@@ -10,6 +10,7 @@ use super::plan::hex;
 use super::refusal::Refusal;
 use super::report::{JobError, Phase, Reporter};
 use crate::device::{Abilities, DeviceError, Facts, ReadFlash, Tie};
+use crate::image::code::CodeKey;
 use crate::image::family::Family;
 use crate::image::firmware::{self, Firmware};
 use crate::image::{rf, votes};
@@ -159,8 +160,10 @@ fn link_votes(facts: &Facts) -> Vec<votes::Vote> {
     let mut found = Vec::new();
     if let Some(id) = facts.chip_id {
         // BK7231N and M share it (uart-protocol.md §1); the code key tells them apart.
-        let family = if id == 0x0007_231C { Family::Bk7231N } else { Family::Other };
-        found.push(votes::Vote { family, evidence: format!("chip id register 0x{id:05X}") });
+        let is_m = facts.code_key == Some(CodeKey::NONE);
+        let family = if id == 0x0007_231C && !is_m { Family::Bk7231N } else { Family::Other };
+        let key = if is_m && id == 0x0007_231C { ", code key zero as on the BK7231M" } else { "" };
+        found.push(votes::Vote { family, evidence: format!("chip id register 0x{id:05X}{key}") });
     }
     if let Some(version) = &facts.boot_version {
         let family = if version.starts_with("BK7231S") {

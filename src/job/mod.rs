@@ -11,6 +11,7 @@ pub mod plan;
 pub mod policy;
 pub mod protect;
 mod refusal;
+mod repair;
 mod report;
 pub mod spec;
 mod survey;

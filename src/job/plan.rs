@@ -125,6 +125,11 @@ pub struct Situation<'a> {
 }
 
 impl Group {
+    /// Whether this group changes the sector at `at`.
+    pub fn touches(&self, at: u32) -> bool {
+        self.sectors().iter().any(|span| span.contains(at))
+    }
+
     /// The sectors that this group touches, as runs.
     pub fn sectors(&self) -> Vec<Span> {
         let erased = self.erases.iter().flat_map(|(unit, at)| Span::new(*at, unit.bytes()).pieces(SECTOR));
@@ -280,7 +285,7 @@ fn base(current: &[u8], interrupted: Option<&Interrupted>) -> Vec<u8> {
     base
 }
 
-fn overlay(mut wanted: Vec<u8>, at: u32, image: &[u8]) -> Vec<u8> {
+pub(super) fn overlay(mut wanted: Vec<u8>, at: u32, image: &[u8]) -> Vec<u8> {
     if let Some(place) = wanted.get_mut(at as usize..at as usize + image.len()) {
         place.copy_from_slice(image);
     }

@@ -135,6 +135,14 @@ pub enum JobError {
         /// The first one.
         at: u32,
     },
+    /// A damaged request hit what this link may not write, so that it cannot be put back from here.
+    #[error("{count} sectors that should have been kept changed, and 0x{at:06X} cannot be put back over this link")]
+    OutOfReach {
+        /// How many.
+        count: usize,
+        /// The first one out of reach.
+        at: u32,
+    },
     /// The flash does not hold what was expected (the verify job).
     #[error("{count} of {of} sectors differ, the first at 0x{at:06X}")]
     Differs {
@@ -219,6 +227,14 @@ impl Explain for JobError {
                 what,
                 "the chip took a command for another address: a disturbed line or an address wrap",
                 "lower the speed, check the wires, then write the backup's sectors back",
+            ),
+            Self::OutOfReach { .. } => Problem::new(
+                Class::Verification,
+                "E435",
+                what,
+                "a byte was damaged on the line, and the loader acted on its own range; frames have no check sum",
+                "do not reset the module and do not take its supply away: it may not start again; connect over SPI and \
+                 restore the backup",
             ),
             Self::Differs { .. } => Problem::new(
                 Class::Verification,

@@ -8,13 +8,15 @@ use sha2::{Digest, Sha256};
 use super::identify::Identity;
 use super::journal::{JournalHandle, Start};
 use super::patience::{Quiet, back_off};
-use super::plan::{self, Action, Group, Plan, Situation, hex};
+use super::plan::{self, Action, Group, Plan, Situation, hex, overlay};
 use super::protect::{self, Protection, Range};
+use super::repair::put_back;
 use super::report::{JobError, Phase, Reporter};
 use super::spec::{BackupProof, ProtectGoal, SectorCounts, SectorState, WriteReport, WriteSpec};
 use super::survey::{confirmed, survey};
 use super::verify::first_difference;
 use crate::device::{DeviceError, EraseUnit, Level, SectorData, WriteFlash};
+use crate::image::firmware;
 use crate::link::LinkInfo;
 use crate::units::{SECTOR, Span, hex_text};
 
@@ -53,7 +55,10 @@ fn look(
         BackupProof::Proven(backup) => Some(&*backup.bytes),
         _ => None,
     };
-    let current = survey(device, known, run)?;
+    // A chip that holds the image already shows it by its CRC.
+    let at = spec.at.or_else(|| firmware::identify(&spec.image).natural_address);
+    let likely = known.zip(at).map(|(known, at)| overlay(known.to_vec(), at, &spec.image));
+    let current = survey(device, known, likely.as_deref(), run)?;
     let identity = Identity::from_flash(device.facts(), device.abilities(), link, &current);
     run.identity(Arc::new(identity.clone()));
     let protection = protect::read(device)?;
@@ -178,17 +183,19 @@ fn carry_out(
     run: &mut dyn Reporter,
 ) -> Result<(), JobError> {
     let total: u64 = plan.groups.iter().map(|group| u64::from(group.span.len)).sum();
+    let retries = run.retries();
     if total > 0 {
         run.phase(Phase::Write, total);
     }
-    for group in &plan.groups {
+    for (index, group) in plan.groups.iter().enumerate() {
         run.checkpoint()?;
         let sectors = group.sectors();
         if let Some(journal) = journal {
             journal.get().group_started(&sectors).map_err(JobError::Journal)?;
         }
         *touched = true;
-        write_group(device, plan, group, run)?;
+        let done = plan.groups.get(..index).unwrap_or_default();
+        write_group(device, plan, group, done, journal, run)?;
         if let Some(journal) = journal {
             journal.get().group_done(&sectors).map_err(JobError::Journal)?;
         }
@@ -196,7 +203,12 @@ fn carry_out(
     }
     run.phase(Phase::Verify, plan.chip_size.into());
     let differing = device.compare(0, &plan.wanted, run)?;
-    let differing = look_again(device, plan, differing, run)?;
+    let mut differing = look_again(device, plan, differing, run)?;
+    // Where the line was disturbed before, this is damage of our own making, and what stood there is known.
+    if !differing.is_empty() && run.retries() > retries && device.abilities().chip_crc {
+        put_back(device, &plan.wanted, |_| false, journal, run)?;
+        differing = device.compare(0, &plan.wanted, &mut Quiet(run))?;
+    }
     let Some(&first) = differing.first() else { return Ok(()) };
     let written = plan.groups.iter().any(|group| group.span.contains(first));
     for &at in &differing {
@@ -237,6 +249,8 @@ fn write_group(
     device: &mut dyn WriteFlash,
     plan: &Plan,
     group: &Group,
+    done: &[Group],
+    journal: Option<&JournalHandle>,
     run: &mut dyn Reporter,
 ) -> Result<(), JobError> {
     let mut wrong: Vec<u32> = Vec::new();
@@ -254,7 +268,11 @@ fn write_group(
         match worked.and_then(|()| verify_group(device, plan, group, run)) {
             Ok(found) if found.is_empty() => return Ok(()),
             Ok(found) => (wrong, disturbed) = (found, None),
-            Err(JobError::Device(error)) if error.may_pass() => {
+            Err(JobError::Device(error)) if error.may_pass() || matches!(error, DeviceError::Misdirected { .. }) => {
+                if matches!(error, DeviceError::Misdirected { .. }) {
+                    run.note(Level::Error, error.to_string());
+                    put_back(device, &present(plan, done), |at| group.touches(at), journal, run)?;
+                }
                 wrong = group.sectors().into_iter().flat_map(|span| span.pieces(SECTOR)).map(|at| at.start).collect();
                 disturbed = Some(error);
             }
@@ -265,6 +283,18 @@ fn write_group(
         Some(error) => Err(error.into()),
         None => Err(failed(device, plan, &wrong, run)?),
     }
+}
+
+/// What the chip should hold when these groups are done.
+fn present(plan: &Plan, done: &[Group]) -> Vec<u8> {
+    let mut content = plan.before.to_vec();
+    for group in done {
+        let range = group.span.start as usize..group.span.end() as usize;
+        if let (Some(place), Some(wanted)) = (content.get_mut(range.clone()), plan.wanted.get(range)) {
+            place.copy_from_slice(wanted);
+        }
+    }
+    content
 }
 
 fn as_planned(device: &mut dyn WriteFlash, plan: &Plan, group: &Group, run: &mut dyn Reporter) -> Result<(), JobError> {

@@ -22,3 +22,4 @@ mod screens;
 mod serial;
 mod session;
 mod support;
+mod uart;

@@ -163,7 +163,7 @@ fn stopped_backup(module: &Module, phase: Phase, after: u64) -> Earlier {
         }
         _ => {}
     });
-    let spec = BackupSpec { keeper: Some(KeeperHandle::new(Kept(Arc::clone(&shelf)))), earlier: None };
+    let spec = BackupSpec { keeper: Some(KeeperHandle::new(Kept(Arc::clone(&shelf)))), ..BackupSpec::default() };
     let problem = bench.run(JobSpec::Backup(spec)).expect_err("stopped");
     assert_eq!(problem.class, Class::Cancelled);
     let shelf = shelf.lock().expect("a shelf");
@@ -180,7 +180,7 @@ fn stopped_backup(module: &Module, phase: Phase, after: u64) -> Earlier {
 fn go_on(module: &Module, earlier: Earlier) -> (u64, bool) {
     let mut bench = Bench::over(module);
     let before = module.traffic().spi_bytes;
-    let spec = BackupSpec { keeper: None, earlier: Some(Arc::new(earlier)) };
+    let spec = BackupSpec { earlier: Some(Arc::new(earlier)), ..BackupSpec::default() };
     let Ok(Outcome::Backup(read)) = bench.run(JobSpec::Backup(spec)) else { panic!("a backup") };
     (module.traffic().spi_bytes - before, read.proven() && *read.bytes == *module.flash())
 }

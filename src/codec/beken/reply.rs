@@ -24,6 +24,22 @@ pub enum Reply {
     },
 }
 
+impl Reply {
+    /// The flash address at which the loader says it has erased or programmed something; `None` for every other reply,
+    /// refusals included. An address that nobody sent, or such a reply to a question, means that a byte of a request was
+    /// damaged on its way: frames carry no check sum (§4.2).
+    pub fn changed_at(&self) -> Option<u32> {
+        let Self::Long { opcode, status: 0, data } = self else { return None };
+        let echo = match opcode {
+            0x06 | 0x07 | 0x0B => data.get(..4)?,
+            0x0F => data.get(1..5)?,
+            0x0A => return Some(0),
+            _ => return None,
+        };
+        Some(u32::from_le_bytes(echo.try_into().ok()?))
+    }
+}
+
 /// A reply that answers a request, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer<'r> {
@@ -79,19 +95,6 @@ impl Request<'_> {
             }
             _ => None,
         }
-    }
-
-    /// The address a reply speaks of, when it reports success for a request of this kind at another address: a byte was
-    /// damaged on one of the two ways, and perhaps the loader acted there.
-    pub fn misdirected(&self, reply: &Reply) -> Option<u32> {
-        let Reply::Long { opcode, status: 0, data } = reply else { return None };
-        let (at, echo) = match *self {
-            Self::Erase { at, .. } => (at, data.get(1..5)?),
-            Self::Write4k { at, .. } | Self::Write { at, .. } | Self::EraseSector { at } => (at, data.get(..4)?),
-            _ => return None,
-        };
-        let echo = u32::from_le_bytes(echo.try_into().ok()?);
-        (self.is_long() && *opcode == self.opcode() && echo != at).then_some(echo)
     }
 
     fn accepts_short(&self, opcode: u8, data: &[u8]) -> Option<Answer<'static>> {
@@ -244,12 +247,13 @@ mod tests {
     }
 
     #[test]
-    fn success_reported_for_another_address_is_told_from_everything_else() {
-        let erase = Request::Erase { code: EraseCode::Sector, at: 0x4_2000 };
-        assert_eq!(erase.misdirected(&long(0x0F, 0, &[0x20, 0x00, 0x20, 0x00, 0x00])), Some(0x2000));
-        assert_eq!(erase.misdirected(&long(0x0F, 0, &[0x20, 0x00, 0x20, 0x04, 0x00])), None, "it is the right one");
-        assert_eq!(erase.misdirected(&long(0x0F, 6, &[0x20, 0x00, 0x20, 0x00, 0x00])), None, "it was refused");
-        assert_eq!(erase.misdirected(&long(0x07, 0, &[0x00, 0x20, 0x00, 0x00])), None, "it answers another request");
+    fn a_change_is_reported_with_its_address_whatever_was_asked() {
+        assert_eq!(long(0x0F, 0, &[0x20, 0x00, 0x20, 0x00, 0x00]).changed_at(), Some(0x2000));
+        assert_eq!(long(0x0F, 6, &[0x20, 0x00, 0x20, 0x00, 0x00]).changed_at(), None, "it was refused");
+        assert_eq!(long(0x07, 0, &[0x00, 0x20, 0x01, 0x00]).changed_at(), Some(0x1_2000));
+        assert_eq!(long(0x0B, 0, &[0x00, 0x10, 0x00, 0x00]).changed_at(), Some(0x1000), "a read with a bit flipped");
+        assert_eq!(long(0x09, 0, &[0x00, 0x10, 0x00, 0x00, 0x55]).changed_at(), None);
+        assert_eq!(long(0x07, 0, &[0x00]).changed_at(), None, "its address is cut off");
     }
 
     #[test]

@@ -296,6 +296,16 @@ impl Request<'_> {
         )
     }
 
+    /// The flash address that is erased or programmed, for requests that do so.
+    pub const fn changes_at(&self) -> Option<u32> {
+        match self {
+            Self::Write { at, .. } | Self::Write4k { at, .. } | Self::EraseSector { at } | Self::Erase { at, .. } => {
+                Some(*at)
+            }
+            _ => None,
+        }
+    }
+
     /// Bytes of the request on the wire.
     pub fn wire_len(&self) -> usize {
         let parameters = match self {

@@ -65,6 +65,7 @@ pub(super) fn set_up(
         boot_version: None,
         chip_id: None,
         dialect: None,
+        code_key: None,
         speed,
         tie,
         evidence,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::contract::{DeviceError, Watch};
-use super::loader::{Dialect, Loader};
+use super::loader::{Ahead, Dialect, Loader};
 use super::port::Port;
 use crate::chip::{CHIP_ID_REGISTERS, Part, chip_by_id, loader_by_crc, part};
 use crate::codec::beken::{Answer, Request, chip_crc, zlib_of};
@@ -30,6 +30,8 @@ pub(super) struct Identity {
     pub size_sources: Vec<String>,
     /// The chip's CRC of the first 256 bytes: the same chip gives the same one later.
     pub boot_crc: u32,
+    /// A loader of a kind that is not in the table: what it does with an erase or a write is not known.
+    pub unknown: bool,
     pub evidence: Vec<String>,
 }
 
@@ -42,7 +44,18 @@ pub(super) fn identify(
     let mut evidence = Vec::new();
     // Until the dialect is known the careful one is assumed; the CRC probe locks the flash of a basic loader.
     let speed = port.baud();
-    let mut loader = Loader { port, reset, dialect: Dialect::Basic, size: 0, speed, locked: true, mute: false };
+    let mut loader = Loader {
+        port,
+        reset,
+        dialect: Dialect::Basic,
+        size: 0,
+        speed,
+        locked: true,
+        ahead: Ahead::Never,
+        faults: 0,
+        resets: 0,
+        mute: false,
+    };
     let chip_id = read_chip_id(&mut loader.port, watch)?;
     if let Some(id) = chip_id {
         evidence.push(format!("chip id register: 0x{id:X}, {}", chip_by_id(id).unwrap_or("not in the table")));
@@ -61,6 +74,9 @@ pub(super) fn identify(
             Dialect::Basic
         }
     };
+    if loader.dialect == Dialect::Basic {
+        loader.ahead = Ahead::Untried;
+    }
     for (crc, len) in [(even, 256), (odd, 257)] {
         if let Some(name) = loader_by_crc(zlib_of(crc), len) {
             evidence.push(format!("CRC of the first {len} bytes is {:08X}: boot loader {name}", zlib_of(crc)));
@@ -78,7 +94,11 @@ pub(super) fn identify(
     let mut size_sources = Vec::new();
     loader.size = find_size(&mut loader, jedec, part, even, &mut size_sources, &mut evidence)?;
     loader.link_check()?;
-    Ok((loader, Identity { chip_id, boot_version, jedec, part, size_sources, boot_crc: even, evidence }))
+    let unknown = match chip_id {
+        Some(id) => chip_by_id(id).is_none(),
+        None => even != odd,
+    };
+    Ok((loader, Identity { unknown, chip_id, boot_version, jedec, part, size_sources, boot_crc: even, evidence }))
 }
 
 /// One answer to a probe that may stay silent.

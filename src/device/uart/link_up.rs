@@ -1,14 +1,15 @@
-//! Getting the loader's attention: a reset, and link checks without a pause until one is answered (§3).
+//! Getting the loader's attention: a reset, and link checks without a pause until one is answered (§3). Where none is,
+//! [`super::picture`] says how far it came.
 
 use std::time::Duration;
 
 use super::super::contract::{DeviceError, Level, Watch};
 use super::super::guard::wait;
+use super::picture::{self, Heard};
 use super::port::Port;
 use crate::codec::beken::request::byte_times;
 use crate::codec::beken::{Decoder, Request};
 use crate::link::ResetLine;
-use crate::units::hex_text;
 
 /// The rate every loader starts with.
 pub(super) const START_BAUD: u32 = 115_200;
@@ -28,8 +29,6 @@ const ROUNDS: u32 = 6;
 const BY_HAND: Duration = Duration::from_secs(60);
 /// Time between two software resets in that flood.
 const SOFT_RESET_EVERY: Duration = Duration::from_secs(3);
-/// Received bytes kept as evidence.
-const KEPT: usize = 256;
 
 /// Links up with the loader. Returns one line of evidence.
 pub(super) fn link_up(
@@ -39,7 +38,7 @@ pub(super) fn link_up(
 ) -> Result<String, DeviceError> {
     port.set_baud(START_BAUD)?;
     let started = port.clock().now();
-    let mut flood = Flood { port, decoder: Decoder::new(), heard: Vec::new() };
+    let mut flood = Flood { port, decoder: Decoder::new(), heard: Heard::default() };
     let how = match reset {
         Some(reset) => flood.with_line(reset, watch)?,
         None => flood.by_hand(watch)?,
@@ -48,22 +47,27 @@ pub(super) fn link_up(
     let waited = port.clock().now().saturating_sub(started);
     match how {
         Some(how) => Ok(format!("loader linked at {START_BAUD} baud, {how}, after {} ms", waited.as_millis())),
-        None => Err(no_loader(&heard, waited)),
+        None => {
+            watch.note(Level::Info, "no loader answers; listening to what is on the line instead".to_owned());
+            let picture = picture::look(port, &heard, watch)?;
+            port.set_baud(START_BAUD)?;
+            Err(picture.explain(waited))
+        }
     }
 }
 
 struct Flood<'p> {
     port: &'p mut Port,
     decoder: Decoder,
-    heard: Vec<u8>,
+    heard: Heard,
 }
 
 impl Flood<'_> {
     fn with_line(&mut self, reset: &mut dyn ResetLine, watch: &mut dyn Watch) -> Result<Option<String>, DeviceError> {
         for round in 1..=ROUNDS {
             reset.hold(true)?;
-            wait(self.port.clock(), HOLD, watch)?;
-            // Nobody can answer yet: what comes now is not from this chip.
+            self.listen_in_reset(watch)?;
+            // Nobody can answer yet: the flood only has to be under way when the chip is let go.
             self.run(AHEAD, watch)?;
             self.decoder.clear();
             reset.hold(false)?;
@@ -73,6 +77,20 @@ impl Flood<'_> {
             watch.retried(format!("link up: no answer after reset {round}"));
         }
         Ok(None)
+    }
+
+    /// The chip is held in reset: what comes now is not from it.
+    fn listen_in_reset(&mut self, watch: &mut dyn Watch) -> Result<(), DeviceError> {
+        // What was on its way when the line fell is no evidence.
+        wait(self.port.clock(), HOLD / 2, watch)?;
+        let mut buffer = [0_u8; 256];
+        while self.port.receive_raw(&mut buffer, Duration::ZERO)? == buffer.len() {
+            watch.checkpoint()?;
+        }
+        wait(self.port.clock(), HOLD / 2, watch)?;
+        let got = self.port.receive_raw(&mut buffer, Duration::ZERO)?;
+        self.heard.in_reset(buffer.get(..got).unwrap_or_default());
+        Ok(())
     }
 
     fn by_hand(&mut self, watch: &mut dyn Watch) -> Result<Option<String>, DeviceError> {
@@ -119,10 +137,10 @@ impl Flood<'_> {
                 let got = self.port.receive_raw(&mut buffer, left)?;
                 let bytes = buffer.get(..got).unwrap_or_default();
                 self.decoder.push(bytes);
-                let room = KEPT.saturating_sub(self.heard.len());
-                self.heard.extend(bytes.iter().take(room));
+                self.heard.flooding(bytes);
                 while let Some(reply) = self.decoder.next() {
                     if Request::LinkCheck.accepts(&reply).is_some() {
+                        self.heard.answered = true;
                         return Ok(true);
                     }
                 }
@@ -140,56 +158,5 @@ impl Flood<'_> {
         }
         let mut byte = [0_u8; 16];
         Ok(self.port.receive_raw(&mut byte, Duration::from_millis(5))? == 0)
-    }
-}
-
-fn no_loader(heard: &[u8], waited: Duration) -> DeviceError {
-    let own = [0x01, 0xE0, 0xFC, 0x01, 0x00];
-    let printable = heard.iter().filter(|byte| (0x20..0x7F).contains(*byte) || matches!(byte, b'\r' | b'\n')).count();
-    let (seen, cause, remedy) = if heard.is_empty() {
-        (
-            "nothing came back".to_owned(),
-            "the chip was not reset, RX and TX are swapped, or the module has no supply",
-            "pull CEN to GND for a moment while the program tries; swap RX1 and TX1; check 3.3 V and GND",
-        )
-    } else if heard.windows(own.len()).any(|window| window == own) {
-        (
-            "the line gives back what is sent".to_owned(),
-            "TX and RX touch each other, or the adapter is looped back",
-            "look for a bridge between RX1 and TX1",
-        )
-    } else if printable * 10 > heard.len() * 9 {
-        (
-            "text came instead of frames".to_owned(),
-            "the application runs: the reset does not reach the chip, or this is the log port (TX2)",
-            "check the CEN wire, and that the wires go to RX1 and TX1",
-        )
-    } else {
-        (
-            format!("{} bytes that are no frames, such as {}", heard.len(), hex_text(heard.get(..8).unwrap_or(heard))),
-            "the rate is wrong, or the line is disturbed",
-            "check GND, shorten the wires, cut off a second chip that drives the same lines",
-        )
-    };
-    DeviceError::NoLoader { waited, seen, cause: cause.to_owned(), remedy: remedy.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cause(heard: &[u8]) -> String {
-        match no_loader(heard, ROUND) {
-            DeviceError::NoLoader { cause, .. } => cause,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn each_picture_has_its_own_cause() {
-        assert!(cause(&[]).contains("swapped"));
-        assert!(cause(&[0x01, 0xE0, 0xFC, 0x01, 0x00, 0x01]).contains("touch each other"));
-        assert!(cause(b"[01-01 18:12:15 TUYA N][lr:0x40f95] boot\r\n").contains("application runs"));
-        assert!(cause(&[0x80, 0xFE, 0x00, 0x1C]).contains("rate is wrong"));
     }
 }

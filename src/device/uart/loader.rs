@@ -1,6 +1,6 @@
 //! What a linked loader can do, request by request, with retries where asking twice does no harm.
 
-use super::super::contract::{DeviceError, Unwatched};
+use super::super::contract::{DeviceError, Unwatched, Watch};
 use super::link_up::link_up;
 use super::port::Port;
 use super::speed::{self, Met};
@@ -13,6 +13,14 @@ use crate::units::{BLOCK, SECTOR};
 const TRIES: u32 = 3;
 /// Tries of a sector read (§13).
 const READ_TRIES: u32 = 5;
+
+/// Status bytes of a frame that did not arrive as it was sent (§5).
+const WRONG_LENGTH: u8 = 0x04;
+const BYTES_MISSING: u8 = 0x05;
+/// What a disturbed read weighs against good ones, and the sum from which a lower rate is worth a try: more than one
+/// read in five fails for a while.
+const FAULT_WEIGHT: u32 = 4;
+const TROUBLE: u32 = 24;
 
 /// The two dialects (§1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +39,8 @@ impl Dialect {
         }
     }
 
-    /// First address a host may erase or write (§1, §8).
+    /// First address a host may erase or write (§1, §8). Loaders guard less than that or nothing at all; this is where
+    /// the boot loader's container ends.
     pub const fn first_writable(self) -> u32 {
         match self {
             Self::Basic => 0x1_1000,
@@ -51,6 +60,18 @@ pub(super) enum Changed {
     Silence,
 }
 
+/// What is known about sending a read request while the answer to the one before is still coming. Basic loaders keep
+/// 512 bytes while they work (§21), full ones drop them (§4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ahead {
+    /// Not tried on this connection.
+    Untried,
+    /// It was answered.
+    Proven,
+    /// It was not, or the dialect forbids it.
+    Never,
+}
+
 /// A linked loader.
 pub(super) struct Loader {
     pub port: Port,
@@ -62,6 +83,12 @@ pub(super) struct Loader {
     pub speed: u32,
     /// A basic loader's flash is, or may be, locked: the next erase needs a link check in front of it (§7.1).
     pub locked: bool,
+    /// Whether requests are sent ahead of the answers to earlier ones.
+    pub ahead: Ahead,
+    /// Counts disturbed sector reads up and good ones down; a high count asks for a lower rate.
+    pub faults: u32,
+    /// How often the chip was reset since it was identified.
+    pub resets: u32,
     /// An erase request may lie half read in a basic loader, and the next byte sent would complete its address with
     /// anything. Nothing is sent any more until the chip has been reset.
     pub mute: bool,
@@ -91,18 +118,85 @@ impl Loader {
         into: &mut [u8; SECTOR as usize],
         retried: &mut dyn FnMut(String),
     ) -> Result<(), DeviceError> {
-        let guarded = self.dialect == Dialect::Basic && at < self.dialect.first_writable();
-        let request = Request::Read4k { at: if guarded { at + self.size } else { at } };
+        let request = self.read_request(at);
         for attempt in 1..=READ_TRIES {
-            let reply = self.ask_once(&request, at)?;
-            if let Some(Answer::Data(data)) = reply.as_ref().and_then(|reply| request.accepts(reply)) {
-                into.copy_from_slice(data);
+            if self.read_once(at, into)? {
+                self.faults = self.faults.saturating_sub(1);
                 return Ok(());
             }
+            self.faults += FAULT_WEIGHT;
             retried(format!("read at 0x{at:06X}, attempt {attempt}: no whole answer"));
             self.find_again(request.name(), at)?;
         }
         Err(DeviceError::NoAnswer { request: request.name(), at })
+    }
+
+    /// One try to read a sector, at the port's present rate.
+    pub fn read_once(&mut self, at: u32, into: &mut [u8; SECTOR as usize]) -> Result<bool, DeviceError> {
+        let request = self.read_request(at);
+        let reply = self.ask_once(&request, at)?;
+        Ok(take_sector(&request, reply.as_ref(), into))
+    }
+
+    /// Reads whole sectors from `at` on. On a basic loader one request is on its way while the answer to the one before
+    /// comes in, which hides the host's latency (§21); what fails that way is read again one by one. `done` counts the
+    /// sectors that are in `into`, also when it ends in an error.
+    pub fn read_sectors(
+        &mut self,
+        at: u32,
+        into: &mut [[u8; SECTOR as usize]],
+        done: &mut usize,
+        watch: &mut dyn Watch,
+    ) -> Result<(), DeviceError> {
+        let mut sent = false;
+        let mut places = (at..).step_by(SECTOR as usize).zip(into.iter_mut()).peekable();
+        while let Some((at, sector)) = places.next() {
+            watch.checkpoint()?;
+            let next = places.peek().map(|(next, _)| *next).filter(|_| self.ahead != Ahead::Never && !self.mute);
+            let request = self.read_request(at);
+            if !sent && next.is_some() {
+                self.port.begin()?;
+                self.port.tell(&request)?;
+                sent = true;
+            }
+            if sent {
+                if let Some(next) = next {
+                    self.port.tell(&self.read_request(next))?;
+                }
+                let reply = self.port.answer_to(&request, request.limit(self.port.baud(), self.port.crc_rate))?;
+                self.no_stray(request.name(), at)?;
+                sent = next.is_some();
+                if take_sector(&request, reply.as_ref(), sector) {
+                    self.faults = self.faults.saturating_sub(1);
+                    if self.ahead == Ahead::Untried && next.is_none() {
+                        self.ahead = Ahead::Proven;
+                    }
+                    *done += 1;
+                    watch.advance(SECTOR.into());
+                    continue;
+                }
+                // What comes after a fault is not told apart from what was sent ahead: everything is asked for anew.
+                self.ahead = if self.ahead == Ahead::Untried { Ahead::Never } else { self.ahead };
+                self.faults += FAULT_WEIGHT;
+                watch.retried(format!("read at 0x{at:06X}: no whole answer"));
+                self.find_again(request.name(), at)?;
+                sent = false;
+            }
+            self.read_sector(at, sector, &mut |what| watch.retried(what))?;
+            *done += 1;
+            watch.advance(SECTOR.into());
+        }
+        Ok(())
+    }
+
+    fn read_request(&self, at: u32) -> Request<'static> {
+        let guarded = self.dialect == Dialect::Basic && at < self.dialect.first_writable();
+        Request::Read4k { at: if guarded { at + self.size } else { at } }
+    }
+
+    /// Whether reads have failed so often lately that a lower rate is worth a try.
+    pub fn is_troubled(&self) -> bool {
+        self.faults >= TROUBLE
     }
 
     /// A status register of the flash; full dialect.
@@ -128,9 +222,6 @@ impl Loader {
     /// Sends a request that changes the flash, once.
     pub fn change(&mut self, request: &Request<'_>, at: u32) -> Result<Changed, DeviceError> {
         let reply = self.ask_once(request, at)?;
-        if let Some(instead) = self.port.misdirected() {
-            return Err(DeviceError::Misdirected { request: request.name(), at, instead });
-        }
         Ok(match reply {
             Some(_) => Changed::Answered,
             None if self.port.heard() * 2 >= request.answer_len() => Changed::Garbled,
@@ -151,7 +242,7 @@ impl Loader {
     }
 
     /// Asks until answered, finding the common beat again in between. Only for requests that change nothing.
-    fn ask(&mut self, request: &Request<'_>, at: u32) -> Result<Reply, DeviceError> {
+    pub fn ask(&mut self, request: &Request<'_>, at: u32) -> Result<Reply, DeviceError> {
         for _ in 0..TRIES {
             if let Some(reply) = self.ask_once(request, at)? {
                 return Ok(reply);
@@ -162,8 +253,10 @@ impl Loader {
     }
 
     /// Finds the common beat again after a request that changes nothing; with a reset if need be and there is a line.
-    fn find_again(&mut self, request: &'static str, at: u32) -> Result<(), DeviceError> {
-        if self.port.resync(false)? {
+    pub fn find_again(&mut self, request: &'static str, at: u32) -> Result<(), DeviceError> {
+        let found = self.port.resync(false)?;
+        self.no_stray(request, at)?;
+        if found {
             return Ok(());
         }
         let lost = DeviceError::NoAnswer { request, at };
@@ -173,6 +266,7 @@ impl Loader {
     /// Resets the chip and comes back to the working rate.
     pub fn link_again(&mut self) -> Result<(), DeviceError> {
         self.locked = true;
+        self.resets += 1;
         link_up(&mut self.port, self.reset.as_deref_mut(), &mut Unwatched)?;
         match speed::change(self, self.speed)? {
             Met::New => Ok(()),
@@ -187,23 +281,39 @@ impl Loader {
     }
 
     /// After a request that changes the flash stayed unanswered. On a basic loader the frame may lie half read in the
-    /// parser, where the next byte would complete it: a reset is the clean way out. Without a reset line a torn write
-    /// is filled up with FF, which programs nothing; a torn erase cannot be filled up safely, since its address would
-    /// be completed with anything, the boot loader's included.
+    /// parser, where the next byte would complete it. A torn write is filled up with FF, which programs nothing, and the
+    /// answer then tells where it went: a loader whose own code was hit must not be reset before that is known. A torn
+    /// erase cannot be filled up safely, since its address would be completed with anything, the boot loader's included:
+    /// there a reset is the only clean way out.
     pub fn recover(&mut self, request: &'static str, at: u32, torn_write: bool) -> Result<(), DeviceError> {
         self.locked = true;
         let lost = DeviceError::NoAnswer { request, at };
         if self.dialect == Dialect::Full {
             return self.find_again(request, at);
         }
+        if torn_write {
+            let found = self.port.resync(true)?;
+            self.no_stray(request, at)?;
+            if found {
+                return Ok(());
+            }
+        }
         if self.reset.is_some() {
             return self.link_again().map_err(|_| lost);
         }
-        if torn_write && self.port.resync(true)? {
-            return Ok(());
-        }
         self.mute = true;
         Err(lost)
+    }
+
+    /// Fails when the loader has reported a change at an address nobody asked for.
+    fn no_stray(&mut self, request: &'static str, at: u32) -> Result<(), DeviceError> {
+        match self.port.take_stray() {
+            Some(instead) => {
+                self.locked = true;
+                Err(DeviceError::Misdirected { request, at, instead })
+            }
+            None => Ok(()),
+        }
     }
 
     /// One question. A refusal by status byte is an error; silence is not.
@@ -212,7 +322,10 @@ impl Loader {
             return Err(DeviceError::NoAnswer { request: request.name(), at });
         }
         let reply = self.port.ask(request)?;
+        self.no_stray(request.name(), at)?;
         match reply.as_ref().and_then(|reply| request.accepts(reply)) {
+            // The frame arrived damaged (§5); nothing was done.
+            Some(Answer::Refused(WRONG_LENGTH | BYTES_MISSING)) => Ok(None),
             Some(Answer::Refused(status)) => {
                 Err(DeviceError::Status { request: request.name(), at, status, meaning: status_meaning(status) })
             }
@@ -222,5 +335,16 @@ impl Loader {
             }
             _ => Ok(reply),
         }
+    }
+}
+
+/// Takes the sector out of the answer to its own request.
+fn take_sector(request: &Request<'_>, reply: Option<&Reply>, into: &mut [u8; SECTOR as usize]) -> bool {
+    match reply.and_then(|reply| request.accepts(reply)) {
+        Some(Answer::Data(data)) if data.len() == into.len() => {
+            into.copy_from_slice(data);
+            true
+        }
+        _ => false,
     }
 }

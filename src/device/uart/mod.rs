@@ -1,8 +1,11 @@
 //! The flash through the download code of the chip (uart-protocol.md).
 
+mod efuse;
+mod fetch;
 mod identify;
 mod link_up;
 mod loader;
+mod picture;
 mod port;
 mod speed;
 #[cfg(test)]
@@ -15,7 +18,7 @@ use self::link_up::START_BAUD;
 use self::loader::{Changed, Dialect, Loader};
 use self::port::Port;
 use super::attach::AttachOptions;
-use super::contract::{Abilities, DeviceError, EraseUnit, Facts, ReadFlash, SectorData, Watch, WriteFlash};
+use super::contract::{Abilities, DeviceError, EraseUnit, Facts, ReadFlash, SectorData, Seen, Watch, WriteFlash};
 use super::guard::{in_range, may_erase, wait};
 use super::status::{StatusAccess, carry_out};
 use super::tie::Tie;
@@ -38,6 +41,10 @@ pub(super) struct UartFlash {
     loader: Loader,
     facts: Facts,
     boot_crc: u32,
+    /// What was seen on this connection, where it was proven; FF elsewhere. What the flash holds now the chip's CRC says.
+    seen: Vec<u8>,
+    /// Nobody knows what this loader does with an erase or a write.
+    read_only: bool,
 }
 
 impl UartFlash {
@@ -55,11 +62,15 @@ impl UartFlash {
         let (mut loader, identity) = identify::identify(port, reset, watch)?;
         let mut evidence = vec![linked];
         evidence.extend(identity.evidence);
-        let asked = options.speed.unwrap_or(speed::DEFAULT_BAUD);
-        let speed = speed::settle(&mut loader, asked, &mut evidence, watch)?;
         let crc_rate = loader.measure_crc_rate()?;
+        let speed = speed::settle(&mut loader, options.speed, None, &mut evidence, watch)?;
         evidence.push(format!("the chip computes a CRC over {} KiB per second", crc_rate / 1024));
         loader.link_check()?;
+        let code_key = efuse::code_key(&mut loader, identity.chip_id, watch)?;
+        evidence.extend(code_key.map(efuse::words));
+        if identity.unknown {
+            evidence.push("this loader is not in the table: it is only read from, nothing is written".to_owned());
+        }
         if info.simulated {
             evidence.push("embedded module: nothing here is a statement about silicon".to_owned());
         }
@@ -72,15 +83,17 @@ impl UartFlash {
             boot_version: identity.boot_version,
             chip_id: identity.chip_id,
             dialect: Some(loader.dialect.name()),
+            code_key,
             speed,
             tie: Tie::Measured,
             evidence,
         };
-        Ok(Self { loader, facts, boot_crc: identity.boot_crc })
+        let seen = vec![0xFF; facts.size as usize];
+        Ok(Self { loader, facts, seen, boot_crc: identity.boot_crc, read_only: identity.unknown })
     }
 
     fn guard(&self) -> u32 {
-        self.loader.dialect.first_writable()
+        if self.read_only { self.facts.size } else { self.loader.dialect.first_writable() }
     }
 
     /// Whether the chip's CRC of a range is that of the expected bytes; a mismatch is asked twice.
@@ -88,6 +101,33 @@ impl UartFlash {
         let wanted = chip_crc(expected);
         let len = expected.len() as u32;
         Ok(self.loader.crc(at, len)? == wanted || self.loader.crc(at, len)? == wanted)
+    }
+}
+
+impl UartFlash {
+    /// One step down the ladder.
+    fn go_slower(&mut self) -> Result<Option<u32>, DeviceError> {
+        let Some(step) = speed::step_below(self.loader.speed).filter(|_| !self.loader.mute) else { return Ok(None) };
+        match speed::change(&mut self.loader, step)? {
+            speed::Met::New => {}
+            speed::Met::Old => return Ok(None),
+            speed::Met::Nowhere => {
+                self.loader.speed = step;
+                self.loader.link_again()?;
+            }
+        }
+        self.loader.faults = 0;
+        (self.loader.speed, self.facts.speed) = (step, step);
+        Ok(Some(step))
+    }
+
+    /// Comes down to a rate that a basic loader can write at.
+    fn write_speed(&mut self) -> Result<(), DeviceError> {
+        while self.loader.dialect == Dialect::Basic
+            && self.loader.speed > speed::BASIC_WRITE_LIMIT
+            && self.go_slower()?.is_some()
+        {}
+        Ok(())
     }
 }
 
@@ -105,29 +145,30 @@ impl ReadFlash for UartFlash {
             status_registers: self.loader.dialect == Dialect::Full && self.facts.part.is_some(),
             chip_crc: true,
             first_writable: self.guard(),
-            // Wire bytes per second against the chip's own speed.
-            prefer_crc: self.loader.port.crc_rate / 2 > self.facts.speed / 10,
+            // The chip's own speed against wire bytes per second.
+            prefer_crc: self.loader.port.crc_rate > self.facts.speed / 10,
         }
     }
 
     fn read(&mut self, at: u32, into: &mut [u8], watch: &mut dyn Watch) -> Result<(), DeviceError> {
         in_range("read", at, into.len(), 0, self.facts.size)?;
-        let wanted = Span::new(at, into.len() as u32);
-        let mut sector = [0_u8; SECTOR as usize];
-        let mut rest = into;
-        for piece in wanted.pieces(SECTOR) {
-            watch.checkpoint()?;
-            let first = piece.start / SECTOR * SECTOR;
-            self.loader.read_sector(first, &mut sector, &mut |what| watch.retried(what))?;
-            let (into, later) = std::mem::take(&mut rest).split_at_mut(piece.len as usize);
-            let from = (piece.start - first) as usize;
-            if let Some(bytes) = sector.get(from..from + into.len()) {
-                into.copy_from_slice(bytes);
-            }
-            rest = later;
-            watch.advance(u64::from(piece.len));
+        self.read_patiently(at, into, watch)
+    }
+
+    fn fetch(&mut self, at: u32, known: &[&[u8]], into: &mut [u8], watch: &mut dyn Watch) -> Result<Seen, DeviceError> {
+        in_range("read", at, into.len(), 0, self.facts.size)?;
+        let own = self.seen.get(at as usize..at as usize + into.len()).map(<[u8]>::to_vec);
+        // Erased flash always gets its second look: FF here may as well mean that nothing was seen yet.
+        let own = own.filter(|own| own.iter().any(|byte| *byte != 0xFF));
+        let known: Vec<&[u8]> =
+            known.iter().copied().chain(own.as_deref()).filter(|known| known.len() == into.len()).collect();
+        let seen = self.fetch_proven(at, &known, into, watch)?;
+        if seen == Seen::Proven
+            && let Some(place) = self.seen.get_mut(at as usize..at as usize + into.len())
+        {
+            place.copy_from_slice(into);
         }
-        Ok(())
+        Ok(seen)
     }
 
     fn compare(&mut self, at: u32, expected: &[u8], watch: &mut dyn Watch) -> Result<Vec<u32>, DeviceError> {
@@ -178,17 +219,7 @@ impl ReadFlash for UartFlash {
     }
 
     fn slow_down(&mut self) -> Result<Option<u32>, DeviceError> {
-        let Some(step) = speed::step_below(self.loader.speed).filter(|_| !self.loader.mute) else { return Ok(None) };
-        match speed::change(&mut self.loader, step)? {
-            speed::Met::New => {}
-            speed::Met::Old => return Ok(None),
-            speed::Met::Nowhere => {
-                self.loader.speed = step;
-                self.loader.link_again()?;
-            }
-        }
-        (self.loader.speed, self.facts.speed) = (step, step);
-        Ok(Some(step))
+        self.go_slower()
     }
 
     fn rest(&mut self, time: Duration, watch: &mut dyn Watch) -> Result<(), DeviceError> {
@@ -213,6 +244,7 @@ impl ReadFlash for UartFlash {
 impl WriteFlash for UartFlash {
     fn erase(&mut self, unit: EraseUnit, at: u32) -> Result<(), DeviceError> {
         may_erase(unit, at, self.guard(), self.facts.size)?;
+        self.write_speed()?;
         let code = match unit {
             EraseUnit::Sector => EraseCode::Sector,
             EraseUnit::Block => EraseCode::Block,
@@ -243,6 +275,7 @@ impl WriteFlash for UartFlash {
         if data.iter().all(|byte| *byte == 0xFF) {
             return Ok(());
         }
+        self.write_speed()?;
         if self.loader.dialect == Dialect::Basic && self.loader.locked {
             self.erase(EraseUnit::Sector, at)?;
         }

@@ -1,5 +1,6 @@
 //! Asking and being answered: one request, one answer, and the way back to a common beat after a fault.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ const FILLERS: u32 = 17;
 /// Filler programs nothing when it lands in a torn write, and starts no frame.
 const FILLER: [u8; 256] = [0xFF; 256];
 
+/// Addresses of changing requests that an answer may still come for.
+const REMEMBERED: usize = 64;
+
 /// The wire with a loader at its end.
 pub(super) struct Port {
     wire: Box<dyn SerialLink>,
@@ -29,8 +33,13 @@ pub(super) struct Port {
     out: Vec<u8>,
     /// Bytes received since the last request.
     heard: usize,
-    /// An address other than the one asked for, that the chip reported success for.
-    misdirected: Option<u32>,
+    /// Every byte that came so far belonged to the answer it was waited for. Else what still lies about is looked at
+    /// before the next request.
+    clean: bool,
+    /// Where this program has asked for a change, the latest last.
+    meant: VecDeque<u32>,
+    /// An address nobody asked for, that the chip reported a change at.
+    stray: Option<u32>,
     /// The chip's CRC speed in bytes per second, for time limits.
     pub crc_rate: u32,
 }
@@ -43,7 +52,9 @@ impl Port {
             decoder: Decoder::new(),
             out: Vec::new(),
             heard: 0,
-            misdirected: None,
+            clean: false,
+            meant: VecDeque::new(),
+            stray: None,
             crc_rate: ASSUMED_CRC_RATE,
         }
     }
@@ -57,9 +68,9 @@ impl Port {
         self.heard
     }
 
-    /// The address the chip reported success for in place of that of the last request.
-    pub fn misdirected(&self) -> Option<u32> {
-        self.misdirected
+    /// An address that the chip reported a change at and that nobody asked for, once.
+    pub fn take_stray(&mut self) -> Option<u32> {
+        self.stray.take()
     }
 
     pub fn baud(&self) -> u32 {
@@ -72,6 +83,12 @@ impl Port {
 
     /// Hands a request to the wire and waits for nothing.
     pub fn tell(&mut self, request: &Request<'_>) -> Result<(), LinkError> {
+        if let Some(at) = request.changes_at() {
+            self.meant.push_back(at);
+            if self.meant.len() > REMEMBERED {
+                self.meant.pop_front();
+            }
+        }
         self.out.clear();
         request.encode(&mut self.out);
         self.wire.send(&self.out)
@@ -84,6 +101,7 @@ impl Port {
 
     /// Whatever comes within `wait`.
     pub fn receive_raw(&mut self, into: &mut [u8], wait: Duration) -> Result<usize, LinkError> {
+        self.clean = false;
         self.wire.receive(into, wait)
     }
 
@@ -94,31 +112,39 @@ impl Port {
 
     /// As [`Port::ask`] with a time limit of its own, counted from the end of the request.
     pub fn ask_within(&mut self, request: &Request<'_>, limit: Duration) -> Result<Option<Reply>, LinkError> {
-        self.forget_input()?;
+        self.begin()?;
         self.tell(request)?;
         self.answer_to(request, limit)
+    }
+
+    /// Gets the input ready for an answer that starts with the next byte.
+    pub fn begin(&mut self) -> Result<(), LinkError> {
+        if self.clean && self.decoder.pending() == 0 { Ok(()) } else { self.drop_input() }
     }
 
     /// Waits for the answer to a request that was sent before.
     pub fn answer_to(&mut self, request: &Request<'_>, limit: Duration) -> Result<Option<Reply>, LinkError> {
         let until = self.clock.now() + limit;
-        let mut buffer = [0_u8; 4096];
+        let mut buffer = [0_u8; 8192];
         self.heard = 0;
-        self.misdirected = None;
+        let skipped = self.decoder.skipped();
         loop {
+            while let Some(reply) = self.decoder.next() {
+                if request.accepts(&reply).is_some() {
+                    self.clean &= self.decoder.skipped() == skipped;
+                    return Ok(Some(reply));
+                }
+                self.clean = false;
+                self.look_at(&reply);
+            }
             let left = until.saturating_sub(self.clock.now());
             if left.is_zero() {
+                self.clean = false;
                 return Ok(None);
             }
             let got = self.wire.receive(&mut buffer, left)?;
             self.heard += got;
             self.decoder.push(buffer.get(..got).unwrap_or_default());
-            while let Some(reply) = self.decoder.next() {
-                if request.accepts(&reply).is_some() {
-                    return Ok(Some(reply));
-                }
-                self.misdirected = self.misdirected.or_else(|| request.misdirected(&reply));
-            }
         }
     }
 
@@ -131,9 +157,8 @@ impl Port {
     /// Reads and drops until the line has been silent for 20 ms, for a bounded time.
     pub fn quiet(&mut self) -> Result<(), LinkError> {
         let until = self.clock.now() + NO_SILENCE;
-        let mut buffer = [0_u8; 4096];
-        while self.clock.now() < until && self.wire.receive(&mut buffer, SILENCE)? > 0 {}
-        self.forget_input()
+        while self.clock.now() < until && self.take_in(SILENCE)? > 0 {}
+        self.drop_input()
     }
 
     /// Finds the common beat again (§14): silence, then link checks, then filler with link checks in between. Filler
@@ -144,7 +169,7 @@ impl Port {
         if !torn_write {
             for _ in 0..QUICK_CHECKS {
                 if self.link_check(quick)? {
-                    return Ok(true);
+                    return self.quiet().map(|()| true);
                 }
             }
         }
@@ -153,14 +178,36 @@ impl Port {
         for round in 0..FILLERS {
             self.wire.send(&FILLER)?;
             if self.link_check(if round + 1 == FILLERS { patient } else { quick })? {
-                return Ok(true);
+                return self.quiet().map(|()| true);
             }
         }
         Ok(false)
     }
 
-    fn forget_input(&mut self) -> Result<(), LinkError> {
+    /// Takes in what comes within `wait` and looks at the frames in it.
+    fn take_in(&mut self, wait: Duration) -> Result<usize, LinkError> {
+        let mut buffer = [0_u8; 4096];
+        let got = self.wire.receive(&mut buffer, wait)?;
+        self.decoder.push(buffer.get(..got).unwrap_or_default());
+        while let Some(reply) = self.decoder.next() {
+            self.look_at(&reply);
+        }
+        Ok(got)
+    }
+
+    /// Drops what has come, but not without a look: an answer that came too late may be the only sign of damage.
+    fn drop_input(&mut self) -> Result<(), LinkError> {
+        let until = self.clock.now() + NO_SILENCE;
+        while self.clock.now() < until && self.take_in(Duration::ZERO)? > 0 {}
         self.decoder.clear();
-        self.wire.discard_input()
+        self.wire.discard_input()?;
+        self.clean = true;
+        Ok(())
+    }
+
+    fn look_at(&mut self, reply: &Reply) {
+        if let Some(at) = reply.changed_at().filter(|at| !self.meant.contains(at)) {
+            self.stray.get_or_insert(at);
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::clock::SimClock;
 use super::faults::Faults;
 use super::flash::Flash;
 use super::hand::Cen;
-use super::modules::Silicon;
+use super::loader::Program;
 use super::probe::{Rail, Taken};
 use super::setup::Knobs;
 use super::spi::Pins;
@@ -65,7 +65,7 @@ pub struct Traffic {
 pub(super) struct Board {
     pub(super) name: String,
     pub(super) clock: Rc<SimClock>,
-    pub(super) silicon: Silicon,
+    pub(super) program: Program,
     pub(super) flash: Flash,
     pub(super) knobs: Knobs,
     pub(super) wires: Wires,
@@ -138,7 +138,9 @@ impl Board {
     pub(super) fn boot(&mut self, now: Duration) {
         let firmware = self.has_firmware();
         self.phase = Phase::Running { firmware };
-        self.uart.started(now);
+        let faults = self.faults();
+        let console = faults.console.or(faults.tuya_mcu.then_some(9600));
+        self.uart.started(now, console);
         if self.locked && firmware {
             let value = self.flash.part.factory_status;
             self.flash.force_status(value, now);
@@ -152,7 +154,7 @@ impl Board {
 
     /// Whether there is anything that could listen on the UART: the N has it in ROM, the T in its flash.
     pub(super) fn has_download_code(&self) -> bool {
-        self.silicon == Silicon::N || code_block_is_good(&self.flash.cells, 0)
+        !self.program.is_basic() || code_block_is_good(&self.flash.cells, 0)
     }
 
     /// Whether D2 bytes are looked for at this time.

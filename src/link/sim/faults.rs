@@ -31,8 +31,16 @@ pub struct Faults {
     pub bad_status: Option<u64>,
     /// `delay:MS` — every UART answer comes this much later.
     pub delay: Option<Duration>,
+    /// `late:1/N` — one UART answer in N begins up to half a second late.
+    pub late: Option<u32>,
+    /// `stall:1/N` — one UART answer in N stops in its middle for up to 2 s.
+    pub stall: Option<u32>,
     /// `echo` — the host hears its own UART bytes.
     pub echo: bool,
+    /// `console:BAUD` — the firmware logs at this rate.
+    pub console: Option<u32>,
+    /// `tuya-mcu` — the firmware talks to a second controller at 9600 baud, and does not log.
+    pub tuya_mcu: bool,
     /// `drift:PERCENT` — the chip's UART runs this much too fast, in percent.
     pub drift: Option<u32>,
     /// `weak-supply` or `weak-supply:BYTES` — after so many bytes of flash traffic (400) the supply gives way and the chip
@@ -79,7 +87,11 @@ impl Faults {
             "no-answer" => self.no_answer = Some(count(None)?),
             "bad-status" => self.bad_status = Some(count(None)?),
             "delay" => self.delay = Some(Duration::from_millis(count(None)?)),
+            "late" => self.late = Some(one_in(value.unwrap_or_default())?),
+            "stall" => self.stall = Some(one_in(value.unwrap_or_default())?),
             "echo" => self.echo = flag()?,
+            "console" => self.console = Some(u32::try_from(count(None)?).map_err(|_| "is too large".to_owned())?),
+            "tuya-mcu" => self.tuya_mcu = flag()?,
             "drift" => self.drift = Some(u32::try_from(count(None)?).map_err(|_| "is too large".to_owned())?),
             "weak-supply" => self.weak_supply = Some(count(Some(400))?),
             "id" => {
@@ -92,7 +104,7 @@ impl Faults {
     }
 }
 
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 21] = [
     "clock:HZ",
     "noise:1/N",
     "ignore-program",
@@ -106,7 +118,11 @@ const NAMES: [&str; 17] = [
     "no-answer:N",
     "bad-status:N",
     "delay:MS",
+    "late:1/N",
+    "stall:1/N",
     "echo",
+    "console:BAUD",
+    "tuya-mcu",
     "drift:PERCENT",
     "weak-supply[:BYTES]",
     "id:HEX",
@@ -145,7 +161,12 @@ mod tests {
     fn every_documented_fault_is_understood() {
         for name in NAMES {
             let plain = name.replace(['[', ']'], "").replace("HZ", "1M").replace("1/N", "1/9").replace("HEX", "ff");
-            let item = plain.replace(":N", ":2").replace(":MS", ":5").replace(":PERCENT", ":5").replace(":BYTES", ":5");
+            let item = plain
+                .replace(":N", ":2")
+                .replace(":MS", ":5")
+                .replace(":PERCENT", ":5")
+                .replace(":BAUD", ":9600")
+                .replace(":BYTES", ":5");
             assert_ne!(Faults::parse(&item).expect(name), Faults::default(), "{name} changes nothing");
             let word = name.split([':', '[']).next().unwrap();
             assert!(include_str!("mod.rs").contains(&format!("`{word}")), "{word} is missing in the table");

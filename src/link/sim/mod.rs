@@ -21,7 +21,11 @@
 //! | `no-answer:N` | the N-th UART answer is never sent |
 //! | `bad-status:N` | the N-th long UART answer carries status 03 |
 //! | `delay:MS` | every UART answer comes this much later |
+//! | `late:1/N` | one UART answer in N begins up to half a second late |
+//! | `stall:1/N` | one UART answer in N stops in its middle for up to 2 s |
 //! | `echo` | the host hears its own UART bytes |
+//! | `console:BAUD` | the firmware logs at this rate |
+//! | `tuya-mcu` | the firmware talks to a second controller at 9600 baud and does not log |
 //! | `drift:PERCENT` | the chip's UART runs this much too fast |
 //! | `weak-supply` or `weak-supply:BYTES` | after so many bytes of flash traffic (400) the chip starts anew by itself |
 //! | `id:HEX` | the flash answers every byte of its id with this one: `id:00`, `id:ff` |
@@ -69,6 +73,7 @@ pub use electrics::{Echo, Electrics};
 pub use faults::Faults;
 pub use flash::{Counters, Effect, Operation, Rules};
 pub use hand::Cen;
+pub use loader::Program;
 pub use module::Module;
 pub use modules::Silicon;
 pub use part::Part;

@@ -63,11 +63,11 @@ impl Module {
         let mut board = Board {
             name: setup.name.clone(),
             clock,
-            silicon: setup.board.silicon,
+            program: setup.program(),
             flash,
             knobs: setup.knobs_for_pace(),
             phase: Phase::Reset,
-            uart: Uart::new(setup.board.silicon, setup.seed),
+            uart: Uart::new(setup.program(), setup.seed),
             wires: setup.wires.clone(),
             pins: Pins::default(),
             traffic: Traffic::default(),

@@ -12,12 +12,14 @@ use super::electrics::Electrics;
 use super::faults::Faults;
 use super::flash::Rules;
 use super::hand::Cen;
-use super::modules::{self, Board};
+use super::loader::Program;
+use super::modules::{self, Board, Silicon};
 use super::part::Part;
 use super::wires::Wires;
 
 /// The keys of a `sim:` link.
-const KEYS: [&str; 11] = ["wire", "image", "chip", "flash", "locked", "pace", "faults", "seed", "wires", "cen", "bare"];
+const KEYS: [&str; 12] =
+    ["wire", "image", "chip", "flash", "locked", "pace", "faults", "seed", "wires", "cen", "bare", "loader"];
 
 /// The largest image a part of the table could hold, in bytes.
 const LARGEST_IMAGE: u64 = 64 * 1024 * 1024;
@@ -29,6 +31,7 @@ pub struct Setup {
     pub(super) name: String,
     pub(super) wire: WireKind,
     pub(super) part: Option<&'static Part>,
+    pub(super) program: Option<Program>,
     pub(super) image: Option<Vec<u8>>,
     pub(super) image_name: Option<String>,
     pub(super) chip_file: Option<PathBuf>,
@@ -138,6 +141,9 @@ impl Setup {
                     choose(value, &[("virtual", Pace::Virtual), ("line", Pace::Line)]).map(|pace| setup.pace = pace)
                 }
                 "faults" => Faults::parse(value).map(|faults| setup.faults = faults),
+                "loader" => Program::find(value)
+                    .map(|program| setup.program = Some(program))
+                    .ok_or_else(|| format!("{value:?} is not one of {}", Program::words().join(", "))),
                 "wires" => Wires::parse(value).map(|wires| setup.wires = wires),
                 "seed" => setup.set_seed(value),
                 _ => Ok(()),
@@ -160,6 +166,7 @@ impl Setup {
             name: spec.name(),
             wire: if board.spi_missing.is_empty() { WireKind::Spi } else { WireKind::Uart },
             part: None,
+            program: None,
             image: None,
             image_name: None,
             chip_file: None,
@@ -221,6 +228,21 @@ impl Setup {
     pub fn wire(mut self, wire: WireKind) -> Self {
         self.wire = wire;
         self
+    }
+
+    /// The download program of another chip than the module has.
+    #[must_use]
+    pub fn loader(mut self, program: Program) -> Self {
+        self.program = Some(program);
+        self
+    }
+
+    /// The download program.
+    pub(super) fn program(&self) -> Program {
+        self.program.unwrap_or(match self.board.silicon {
+            Silicon::T => Program::T,
+            Silicon::N => Program::N,
+        })
     }
 
     /// The flash part, by id in hex or by name.

@@ -8,8 +8,7 @@ use std::time::Duration;
 use crate::link::contract::Clock;
 
 use super::board::{Board, Phase};
-use super::loader::{Action, Loader, Then};
-use super::modules::Silicon;
+use super::loader::{Action, Loader, Program, Then};
 
 /// The rate after a reset, and of the firmware's console: 26 MHz by 226.
 const RESET_RATE: u32 = 115_044;
@@ -17,10 +16,15 @@ const RESET_RATE: u32 = 115_044;
 const RING: usize = 512;
 /// How far two rates may differ, in percent (uart-protocol.md §18.2).
 const TOLERANCE: u64 = 3;
+/// How late a late answer may begin, and how long a line may stall, in ms.
+const LATEST_MS: u32 = 500;
+const LONGEST_STALL_MS: u32 = 2000;
 /// How often the firmware says something.
 const CHATTER: Duration = Duration::from_secs(2);
 /// What it says.
 const CHATTER_TEXT: &[u8] = b"[TUYA N][mqc_app.c] heap free 86016, network idle\r\n";
+/// What it says to a second controller.
+const MCU_HEARTBEAT: &[u8] = &[0x55, 0xAA, 0x00, 0x00, 0x00, 0x00, 0xFF];
 /// What its console understands (uart-protocol.md §3.2).
 const REBOOT_TEXT: &[u8] = b"reboot\r\n";
 /// What its debug service understands, and how long that waits before the reset.
@@ -68,7 +72,7 @@ pub(super) struct Uart {
 }
 
 impl Uart {
-    pub(super) fn new(silicon: Silicon, seed: u64) -> Self {
+    pub(super) fn new(program: Program, seed: u64) -> Self {
         Self {
             opened: false,
             host_rate: 115_200,
@@ -82,7 +86,7 @@ impl Uart {
             echoed: VecDeque::new(),
             received: VecDeque::new(),
             ring: VecDeque::new(),
-            loader: Loader::of(silicon, seed),
+            loader: Loader::of(program, seed),
             busy_until: Duration::ZERO,
             last_traffic: Duration::ZERO,
             answers: 0,
@@ -119,8 +123,9 @@ impl Uart {
     }
 
     /// The firmware starts.
-    pub(super) fn started(&mut self, now: Duration) {
+    pub(super) fn started(&mut self, now: Duration, console: Option<u32>) {
         self.chatter_at = now + Duration::from_millis(300);
+        self.chip_rate = console.unwrap_or(RESET_RATE);
     }
 }
 
@@ -185,7 +190,7 @@ impl Board {
                 (since + self.listening_from(), self.knobs.entry_window.max(self.knobs.boot_window))
             }
             // The loader counts polls without a byte; while it works it does not poll.
-            Phase::Download { linked: true, .. } if self.silicon == Silicon::T => {
+            Phase::Download { linked: true, .. } if self.program.is_basic() => {
                 (uart.last_traffic.max(uart.busy_until), self.knobs.idle_reset)
             }
             Phase::Download { since, linked: false } => (since.max(uart.busy_until), self.knobs.noise_stay),
@@ -239,7 +244,7 @@ impl Board {
                     return;
                 }
                 // One byte, even noise, keeps the boot loader of the T from starting the firmware.
-                if self.silicon == Silicon::T {
+                if self.program.is_basic() {
                     self.phase = Phase::Download { since: now, linked: false };
                 }
                 self.listen(byte, now);
@@ -253,12 +258,12 @@ impl Board {
     fn listen(&mut self, byte: u8, now: Duration) {
         self.uart.last_traffic = now;
         let busy = now < self.uart.busy_until || !self.uart.ring.is_empty();
-        match (busy, self.silicon) {
+        match (busy, self.program.is_basic()) {
             (false, _) => self.feed(byte, now),
             // The ROM empties its buffer after each answer: what came before is gone.
-            (true, Silicon::N) => (),
-            (true, Silicon::T) if self.uart.ring.len() < RING => self.uart.ring.push_back(byte),
-            (true, Silicon::T) => (),
+            (true, false) => (),
+            (true, true) if self.uart.ring.len() < RING => self.uart.ring.push_back(byte),
+            (true, true) => (),
         }
     }
 
@@ -323,7 +328,16 @@ impl Board {
         if self.faults().no_answer == Some(self.uart.answers) {
             return ready;
         }
-        let ready = ready + self.faults().delay.unwrap_or_default();
+        let (late, stall) = (self.faults().late.unwrap_or(0), self.faults().stall.unwrap_or(0));
+        let mut ready = ready + self.faults().delay.unwrap_or_default();
+        if self.chance.one_in(late) {
+            ready += Duration::from_millis(self.chance.below(LATEST_MS).into());
+        }
+        if self.chance.one_in(stall) {
+            let (begin, rest) = answer.split_at(self.chance.below(answer.len() as u32) as usize);
+            ready = self.say(begin, ready) + Duration::from_millis(self.chance.below(LONGEST_STALL_MS).into());
+            return self.say(rest, ready);
+        }
         self.say(&answer, ready)
     }
 
@@ -360,7 +374,8 @@ impl Board {
     }
 
     fn chatter(&mut self, now: Duration) {
-        self.say(CHATTER_TEXT, now);
+        let text = if self.faults().tuya_mcu { MCU_HEARTBEAT } else { CHATTER_TEXT };
+        self.say(text, now);
         self.uart.chatter_at = now + CHATTER;
     }
 

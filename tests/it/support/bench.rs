@@ -41,6 +41,13 @@ impl Bench {
         bench
     }
 
+    /// As [`Bench::over`], with the job that connects, which may fail.
+    pub fn try_over(module: &Module, connect: JobSpec) -> Result<Self, Problem> {
+        let module = module.clone();
+        let mut bench = Self::with_opener(Box::new(move |_| Ok(module.link())));
+        bench.run(connect).map(|_| bench)
+    }
+
     fn with_opener(opener: Opener) -> Self {
         let (commands, inbox) = channel();
         let state = Rc::new(RefCell::new(State {
@@ -148,6 +155,11 @@ impl Bench {
 /// The job that connects to a link text.
 pub fn connect_to(link: &str) -> JobSpec {
     JobSpec::Connect(ConnectSpec { link: LinkSpec::parse(link).expect("a link"), speed: None, entry_clock: None })
+}
+
+/// The job that connects to a link text at a speed of its own.
+pub fn connect_at(link: &str, speed: Option<u32>) -> JobSpec {
+    JobSpec::Connect(ConnectSpec { link: LinkSpec::parse(link).expect("a link"), speed, entry_clock: None })
 }
 
 /// The wish to write `image` at `at`, or where it belongs.

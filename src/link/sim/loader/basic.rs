@@ -1,18 +1,12 @@
-//! The boot loader of the BK7231T, as its own code behaves (uart-protocol.md §21 and the recorded exchanges).
+//! The boot loader of the BK7231T and its relatives, as the code of the T behaves (uart-protocol.md §21 and the recorded exchanges).
 
 use std::time::Duration;
 
 use super::super::flash::Flash;
 use super::super::setup::Knobs;
 use super::super::sums::{CRC32_START, crc32};
-use super::{Action, Then, erase, free, long, program, real_rate, short, word};
+use super::{Action, Program, Then, erase, free, long, program, real_rate, short, word};
 
-/// Reads, erases and small writes below this address are refused with status 06.
-const GUARD: u32 = 0x1_0000;
-/// Sector writes below this address are refused with status 06.
-const SECTOR_GUARD: u32 = 0x20E0;
-/// The version answer.
-const VERSION: [u8; 16] = *b"BK7231S_1.0.5\0\0\0";
 /// Flash ids the loader knows how to lock. 1C 70 15 was seen; that there are 15 and that EB 60 15 is none of them too;
 /// the others are those of the vendor's early lists.
 const KNOWN: [[u8; 3]; 15] = [
@@ -36,8 +30,9 @@ const KNOWN: [[u8; 3]; 15] = [
 const LONGEST: usize = 4200;
 
 /// The loader's state.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::link::sim) struct Basic {
+    program: Program,
     place: Place,
     /// A link check has come since the last erase: the next erase unlocks.
     armed: bool,
@@ -70,6 +65,14 @@ enum Place {
 }
 
 impl Basic {
+    pub(super) fn new(program: Program) -> Self {
+        Self { program, place: Place::default(), armed: false }
+    }
+
+    pub(super) fn reset(&mut self) {
+        *self = Self::new(self.program);
+    }
+
     pub(super) fn byte(&mut self, byte: u8, now: Duration, flash: &mut Flash, knobs: &Knobs) -> Option<Action> {
         let mut action = None;
         self.place = match (std::mem::take(&mut self.place), byte) {
@@ -116,7 +119,7 @@ impl Basic {
                 if page.len() < 256 {
                     Place::Sector { start, at, left, page }
                 } else {
-                    let (next, done) = sector_page(start, at, left, &page, now, flash);
+                    let (next, done) = sector_page(self.program, (start, at, left), &page, now, flash);
                     action = done;
                     next
                 }
@@ -156,7 +159,7 @@ impl Basic {
                     None => Action::then(end, Then::Wedged),
                 }
             }
-            [0x11, ..] => Action::answer(now, short(0x11, &VERSION)),
+            [0x11, ..] => Action::answer(now, short(0x11, &self.program.version()?)),
             _ => None,
         }
     }
@@ -171,7 +174,7 @@ impl Basic {
                 let (address, data) = (word(rest), &rest[4..]);
                 let mut echo = rest[..4].to_vec();
                 echo.push(data.len() as u8);
-                if address < GUARD {
+                if self.program.guard().contains(&address) {
                     return Action::answer(now, long(0x06, 0x06, &echo));
                 }
                 done(program(flash, address & 0xFF_FFFF, data, now), long(0x06, 0x00, &echo))
@@ -179,7 +182,7 @@ impl Basic {
             [0x09, ref rest @ ..] if rest.len() >= 4 => {
                 let address = word(rest);
                 let mut data = rest[..4].to_vec();
-                if address < GUARD {
+                if self.program.guard().contains(&address) {
                     data.push(0x00);
                     return Action::answer(now, long(0x09, 0x06, &data));
                 }
@@ -190,7 +193,7 @@ impl Basic {
             [0x0F, size, ref rest @ ..] if rest.len() >= 4 => {
                 let address = word(rest);
                 let echo = [&[size], &rest[..4]].concat();
-                if address < GUARD {
+                if self.program.guard().contains(&address) {
                     return Action::answer(now, long(0x0F, 0x06, &echo));
                 }
                 let unlocked = if self.armed || !knows(flash) { protect(flash, false, now) } else { Some(now) };
@@ -208,14 +211,13 @@ impl Basic {
 
 /// A full page of a sector write: programmed at once, while the rest still comes in.
 fn sector_page(
-    start: u32,
-    at: u32,
-    left: u16,
+    program_of: Program,
+    (start, at, left): (u32, u32, u16),
     page: &[u8],
     now: Duration,
     flash: &mut Flash,
 ) -> (Place, Option<Action>) {
-    let refused = start < SECTOR_GUARD;
+    let refused = program_of.sector_guard().contains(&start);
     let ready = if refused { Some(now) } else { program(flash, at & 0xFF_FFFF, page, now) };
     let Some(ready) = ready else { return (Place::Hunt0, Action::then(now, Then::Wedged)) };
     let left = left.wrapping_sub(256);

@@ -1,15 +1,16 @@
 //! The two download programs a chip can have: the boot loader in the flash of the T, the ROM of the N.
 
 mod basic;
+mod program;
 mod rom;
 
 use std::time::Duration;
 
 use super::flash::Flash;
-use super::modules::Silicon;
 use super::setup::Knobs;
 
 pub(super) use basic::Basic;
+pub use program::Program;
 pub(super) use rom::Rom;
 
 /// What a download program does after a byte.
@@ -57,17 +58,14 @@ pub(super) enum Loader {
 }
 
 impl Loader {
-    pub(super) fn of(silicon: Silicon, seed: u64) -> Self {
-        match silicon {
-            Silicon::T => Self::Basic(Basic::default()),
-            Silicon::N => Self::Rom(Rom::new(seed)),
-        }
+    pub(super) fn of(program: Program, seed: u64) -> Self {
+        if program.is_basic() { Self::Basic(Basic::new(program)) } else { Self::Rom(Rom::new(program, seed)) }
     }
 
     /// Forgets the frame under way, as a reset does.
     pub(super) fn reset(&mut self) {
         match self {
-            Self::Basic(basic) => *basic = Basic::default(),
+            Self::Basic(basic) => basic.reset(),
             Self::Rom(rom) => rom.reset(),
         }
     }

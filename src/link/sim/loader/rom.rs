@@ -1,4 +1,4 @@
-//! The download program in the mask ROM of the BK7231N: every opcode, no guard, no frame ahead of an answer
+//! The download program in the mask ROM of the BK7231N and its relatives: every opcode, no guard, no frame ahead of an answer
 //! (uart-protocol.md §4 to §10 and §12).
 
 use std::collections::HashMap;
@@ -8,14 +8,10 @@ use super::super::chance::Chance;
 use super::super::flash::Flash;
 use super::super::setup::Knobs;
 use super::super::sums::{CRC32_START, crc32};
-use super::{Action, PREFIX, Then, erase, free, long, program, real_rate, short, word, write};
+use super::{Action, PREFIX, Program, Then, erase, free, long, program, real_rate, short, word, write};
 
-/// The register that holds the chip id, and the id.
-const CHIP_ID: (u32, u32) = (0x0080_0000, 0x0007_231C);
 /// eFuse control and result registers.
 const EFUSE: (u32, u32) = (0x0080_0074, 0x0080_0078);
-/// The code key of Tuya parts, as it stands in the first 16 eFuse bytes.
-const KEY: [u32; 4] = [0x510F_B093, 0xA3CB_EADC, 0x5993_A17E, 0xC7AD_EB03];
 /// A frame that announces this much or more is dropped.
 const TOO_LONG: u16 = 4200;
 
@@ -27,6 +23,7 @@ const UNKNOWN: u8 = 0x07;
 /// The ROM's state.
 #[derive(Debug)]
 pub(in crate::link::sim) struct Rom {
+    program: Program,
     frame: Vec<u8>,
     last_byte: Duration,
     registers: HashMap<u32, u32>,
@@ -34,12 +31,12 @@ pub(in crate::link::sim) struct Rom {
 }
 
 impl Rom {
-    pub(super) fn new(seed: u64) -> Self {
-        Self { frame: Vec::new(), last_byte: Duration::ZERO, registers: HashMap::new(), seed }
+    pub(super) fn new(program: Program, seed: u64) -> Self {
+        Self { program, frame: Vec::new(), last_byte: Duration::ZERO, registers: HashMap::new(), seed }
     }
 
     pub(super) fn reset(&mut self) {
-        *self = Self::new(self.seed);
+        *self = Self::new(self.program, self.seed);
     }
 
     /// When the frame under way is given up, if there is one whose length is known.
@@ -110,7 +107,11 @@ impl Rom {
             }
             (0x03, [_, _, _, _]) => {
                 let value = self.read_register(word(rest));
-                Action::answer(now, short(0x03, &[rest, &value.to_le_bytes()].concat()))
+                let mut echo = [rest, &value.to_le_bytes()].concat();
+                if self.program.echoes_one_too_high() {
+                    echo[0] = echo[0].wrapping_add(1);
+                }
+                Action::answer(now, short(0x03, &echo))
             }
             (0x0E, [0xA5]) | (0x70, [0x53, 0x45, 0x41, 0x4E]) => Action::then(now, Then::Reset),
             (0x0E | 0x70, _) => Action::answer(now, short(*opcode, rest)),
@@ -138,8 +139,9 @@ impl Rom {
     }
 
     fn read_register(&self, address: u32) -> u32 {
-        if address == CHIP_ID.0 {
-            return CHIP_ID.1;
+        let (register, id) = self.program.chip_id();
+        if address == register {
+            return id;
         }
         match self.registers.get(&address) {
             Some(value) => *value,
@@ -150,9 +152,9 @@ impl Rom {
     }
 
     fn write_register(&mut self, address: u32, value: u32) {
-        if address == EFUSE.0 && value & 1 == 1 {
+        if address == EFUSE.0 && value & 1 == 1 && self.program.has_efuse() {
             let index = (value >> 8 & 0x1F) as usize;
-            let byte = KEY.iter().flat_map(|word| word.to_le_bytes()).nth(index).unwrap_or(0);
+            let byte = self.program.efuse(index);
             self.registers.insert(EFUSE.0, value & !1);
             self.registers.insert(EFUSE.1, 0x100 | u32::from(byte));
         } else if address >= 0x4000 {

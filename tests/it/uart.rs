@@ -30,7 +30,7 @@ fn session(module: &Module, baud: Option<u32>) -> Result<Bench, Problem> {
 
 /// A module's name, a T and an N in turn.
 fn t_or_n(seed: u32) -> &'static str {
-    if seed % 2 == 0 { "wb2s" } else { "cb3s" }
+    if seed.is_multiple_of(2) { "wb2s" } else { "cb3s" }
 }
 
 /// The application's place with new content: long enough for whole blocks and single sectors, blank stretches included.
@@ -204,7 +204,7 @@ fn a_dead_line_ends_a_job_with_a_name_in_time() {
             let problem = problem.expect("the line is dead");
             let took = module.now() - began;
             println!("{name} {phase:?}: {} after {took:?}", problem.code);
-            assert!(NAMED.contains(&problem.code.as_ref()), "{problem}");
+            assert!(NAMED.contains(&problem.code), "{problem}");
             assert!(
                 took < Duration::from_secs(if phase == Phase::Write { 120 } else { 20 }),
                 "{name} {phase:?}: {took:?}"
@@ -229,7 +229,7 @@ fn a_hopeless_line_ends_in_a_named_error_within_its_time() {
             let took = module.now() - began;
             println!("{} {noise}: {:?} after {took:?}", t_or_n(seed), ended.as_ref().map_err(|problem| problem.code));
             if let Err(problem) = ended {
-                assert!(NAMED.contains(&problem.code.as_ref()), "{problem}");
+                assert!(NAMED.contains(&problem.code), "{problem}");
             }
             assert!(took < Duration::from_secs(900), "{took:?}");
         }

@@ -165,6 +165,7 @@ fn manifest(read: &BackupRead) -> Manifest {
         simulated: identity.simulated,
         speeds: read.speeds,
         retries: read.retries,
+        supply: read.supply.map(|record| record.words()),
         unstable: read.unstable.clone(),
         rules: read.rules.clone(),
         proven: read.proven(),
@@ -179,7 +180,10 @@ pub fn unproven(read: &BackupRead) -> Problem {
         Class::Verification,
         "E520",
         format!("the backup is not proven: {}", weak.chain(unstable).collect::<Vec<_>>().join("; ")),
-        "the wires, the clock or the supply are not good enough, or the chip holds no firmware",
+        match read.supply.filter(|record| record.dipped()) {
+            Some(record) => format!("{}; or the wires, the clock, or a chip without firmware", record.words()),
+            None => "the wires, the clock or the supply are not good enough, or the chip holds no firmware".to_owned(),
+        },
         "lower the speed, check ground and supply, and read again; the file was kept for a look",
     )
 }

@@ -57,6 +57,12 @@ pub enum Command {
         #[arg(long, value_name = "FOLDER")]
         root: Option<PathBuf>,
     },
+    /// Check this computer: SPI, permissions, GPIO lines, console, disk, terminal; one remedy for each fault
+    Doctor {
+        /// Look at copies of another computer's /sys, /proc, /etc and /dev in this folder instead
+        #[arg(long, value_name = "FOLDER")]
+        root: Option<PathBuf>,
+    },
     /// Show which pad goes to which pin
     Wiring {
         /// The module, as printed on its shield: WB2S, CB3S, CBU …

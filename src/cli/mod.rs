@@ -6,6 +6,7 @@ mod attach;
 mod client;
 mod configure;
 mod device;
+mod doctor;
 mod files;
 mod host;
 mod out;
@@ -144,6 +145,7 @@ fn dispatch(mut args: Args, out: Out) -> Result<(), Failure> {
         Some(Command::Rf { action: RfAction::Rebuild { backup, mac_lost, consent } }) => {
             write::rebuild(&context, backup.as_deref(), mac_lost, &consent)
         }
+        Some(Command::Doctor { root }) => doctor::doctor(&context, root.as_deref()),
         Some(other) => look(&context, other).map_err(Failure::from),
     };
     if let Some(server) = context.server.get() {
@@ -157,7 +159,7 @@ fn look(context: &Context, command: Command) -> Result<(), Problem> {
     match command {
         // Handled where it is dispatched.
         Command::Write { .. } | Command::Erase { .. } | Command::Resume { .. } | Command::Restore { .. } => Ok(()),
-        Command::Rf { action: RfAction::Rebuild { .. } } => Ok(()),
+        Command::Rf { action: RfAction::Rebuild { .. } } | Command::Doctor { .. } => Ok(()),
         #[cfg(unix)]
         Command::Attach { .. } => Ok(()),
         Command::Rf { action: RfAction::Extract { backup, output } } => {

@@ -419,8 +419,9 @@ pub(super) fn report_text(report: &WriteReport) -> String {
             report.took.as_secs_f64()
         )
     };
+    let supply = report.supply.map(|record| format!("\nsupply    {}", record.words())).unwrap_or_default();
     format!(
-        "{done}\nverified  every written sector, and every kept sector of the chip\nguarded   {}\nboots     not checked\nsha256    {} (whole chip)\nprotection {}\nbackup    {}",
+        "{done}\nverified  every written sector, and every kept sector of the chip\nguarded   {}\nboots     not checked\nsha256    {} (whole chip)\nprotection {}\nbackup    {}{supply}",
         report.guarded, report.sha256, report.protection, report.backup
     )
 }

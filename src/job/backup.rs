@@ -119,6 +119,7 @@ pub fn back_up(
         status: device.read_status()?,
         speeds: (first_speed, second_speed),
         retries: run.retries().saturating_sub(retries_before),
+        supply: run.supply(),
         unstable,
         took: run.now().saturating_sub(began),
     })

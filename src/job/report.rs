@@ -11,7 +11,7 @@ use super::protect::Protection;
 use super::refusal::Refusal;
 use super::spec::SectorState;
 use crate::device::{Cancelled, DeviceError, Watch};
-use crate::link::LinkError;
+use crate::link::{LinkError, supply};
 use crate::problem::{Class, Explain, Problem};
 use crate::units::Span;
 
@@ -77,6 +77,10 @@ pub trait Reporter: Watch {
     fn retries(&self) -> u32;
     /// Time on the link's clock.
     fn now(&self) -> Duration;
+    /// What was seen of the computer's supply in this job so far, with a look at it now; `None` where it tells nothing.
+    fn supply(&mut self) -> Option<supply::Record> {
+        None
+    }
 }
 
 /// What a job can fail with.

@@ -15,7 +15,7 @@ use super::protect::Protection;
 use crate::codec::nor::StatusBytes;
 use crate::image::Family;
 use crate::image::plausible::Rule;
-use crate::link::{LinkError, LinkSpec};
+use crate::link::{LinkError, LinkSpec, supply};
 use crate::units::{Span, Verdict};
 
 /// One job.
@@ -328,6 +328,8 @@ pub struct BackupRead {
     pub speeds: (u32, u32),
     /// Sectors that had to be read again.
     pub retries: u32,
+    /// What was seen of the computer's supply meanwhile; `None` where the computer does not tell.
+    pub supply: Option<supply::Record>,
     /// Sectors that never settled. A backup with any of them is not proven.
     pub unstable: Vec<u32>,
     /// Whether the content is plausible, rule by rule.
@@ -367,6 +369,8 @@ pub struct WriteReport {
     pub sha256: String,
     /// What had to be done again.
     pub retries: u32,
+    /// What was seen of the computer's supply meanwhile; `None` where the computer does not tell.
+    pub supply: Option<supply::Record>,
     /// Bit clock in Hz or rate in baud at the end; lower than at the beginning when the wires asked for it.
     pub speed: u32,
     /// RF calibration and MAC, and over UART the boot loader, compared with the backup (rule 3), in words.

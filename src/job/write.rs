@@ -128,6 +128,7 @@ pub fn write(
         kept_proven: true,
         sha256: hex(&Sha256::digest(&plan.wanted)),
         retries: run.retries(),
+        supply: run.supply(),
         speed: device.facts().speed,
         protection,
         took: run.now().saturating_sub(began),

@@ -18,6 +18,7 @@ pub mod sim;
 pub mod spec;
 #[cfg(target_os = "linux")]
 mod spidev;
+pub mod supply;
 
 pub use contract::{
     Clock, Endpoint, Hold, Line, Link, LinkError, LinkInfo, ProbeLines, ResetLine, SerialLink, SpiLink, Wire, WireKind,

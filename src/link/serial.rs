@@ -9,6 +9,7 @@ use serialport::{ClearBuffer, SerialPort};
 
 use super::clock::SystemClock;
 use super::contract::{Endpoint, Link, LinkError, LinkInfo, ResetLine, SerialLink, Wire, WireKind};
+use super::host::{Host, owners};
 use super::spec::LinkSpec;
 
 /// Rate of every boot loader at link time (uart-protocol.md §2).
@@ -31,6 +32,10 @@ pub(super) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
     let name = spec.target.clone();
     if name.is_empty() {
         return Err(spec.bad("there is no port behind uart:, such as /dev/ttyUSB0"));
+    }
+    // A console or login prompt takes no exclusive lock: the port would open, and half of the bytes go missing.
+    if let Some(owner) = owners::of_path(&Host::here(), &name) {
+        return Err(LinkError::Busy { name, by: Some(Box::new(owner)) });
     }
     let port = serialport::new(&name, LINK_BAUD)
         .timeout(Duration::from_millis(1))
@@ -59,7 +64,7 @@ fn open_error(name: &str, error: &serialport::Error) -> LinkError {
         Serial::Io(ErrorKind::PermissionDenied) => LinkError::Denied { name, group: "dialout" },
         // The crate reports a port held by somebody else as a missing device.
         Serial::NoDevice if Path::new(&name).exists() => {
-            let by = super::host::owners::of_path(&name).map(Box::new);
+            let by = owners::of_path(&Host::here(), &name).map(Box::new);
             LinkError::Busy { name, by }
         }
         Serial::NoDevice => LinkError::NotFound {

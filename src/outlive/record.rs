@@ -74,6 +74,7 @@ fn document(view: &SessionView, ended: &Ended, chip: &Chip, began: &Zoned) -> Va
         "plan": plan,
         "backup": job.backup,
         "retries": job.retries,
+        "supply": job.supply,
         "seconds": job.now.saturating_sub(job.started).as_secs_f64(),
         "warnings": warnings.map(|line| &line.text).collect::<Vec<_>>(),
     });

@@ -8,7 +8,8 @@ use super::dispatch;
 use super::event::{Event, JobId, LinkState, What};
 use super::runner::{Runner, Timeline};
 use crate::device::{DeviceError, WriteFlash};
-use crate::job::{JobError, JobSpec, Outcome};
+use crate::job::{JobError, JobSpec, Outcome, Reporter};
+use crate::link::supply::{Record, SUSPECT, Supply};
 use crate::link::{Link, LinkError, LinkInfo, LinkSpec, Lock};
 use crate::problem::{Class, Explain, Problem};
 
@@ -43,6 +44,7 @@ pub struct Actor {
     timeline: Timeline,
     connection: Option<Connection>,
     opener: Opener,
+    supply: Option<Supply>,
 }
 
 /// An attached device.
@@ -61,7 +63,12 @@ impl Actor {
 
     /// As [`Actor::new`], with another way to open links.
     pub fn with_opener(inbox: Receiver<Command>, sink: Box<dyn FnMut(Event)>, opener: Opener) -> Self {
-        Self { inbox, timeline: Timeline::new(sink), connection: None, opener }
+        Self { inbox, timeline: Timeline::new(sink), connection: None, opener, supply: Supply::here() }
+    }
+
+    /// Watches another supply than this computer's while jobs run; `None` watches none.
+    pub fn watch_supply(&mut self, supply: Option<Supply>) {
+        self.supply = supply;
     }
 
     /// Serves commands until the session ends.
@@ -117,12 +124,16 @@ impl Actor {
         self.tell_lock(Some(title));
         self.timeline.emit(What::Started { id, title, changes_chip, backup: spec.backup() });
         let mut runner = Runner::new(id, title, &self.inbox, &mut self.timeline);
+        runner.watch_supply(self.supply.as_ref());
         let (connection, opener) = (&mut self.connection, &mut self.opener);
         let ended = catch_unwind(AssertUnwindSafe(|| dispatch::run(spec, connection, opener, &mut runner)));
-        let (stopping, left) = (runner.stopping(), runner.left());
+        let (stopping, left, supply) = (runner.stopping(), runner.left(), runner.supply());
         self.tell_lock(None);
+        if let Some(record) = supply {
+            self.timeline.emit(What::Supply { id, record });
+        }
         match ended {
-            Ok(result) => self.finish(id, spec, result, left),
+            Ok(result) => self.finish(id, spec, result, left, supply),
             Err(panic) => self.crash(title, panic.as_ref()),
         }
         if stopping { Flow::Stop } else { Flow::Continue }
@@ -140,8 +151,9 @@ impl Actor {
         spec: &JobSpec,
         result: Result<Outcome, JobError>,
         left: Vec<(crate::units::Span, crate::job::SectorState)>,
+        supply: Option<Record>,
     ) {
-        let problem = result.as_ref().err().map(Explain::explain);
+        let problem = result.as_ref().err().map(|error| suspected(error.explain(), supply));
         let lost = matches!(
             &result,
             Err(JobError::Device(DeviceError::Link(LinkError::Gone { .. } | LinkError::Stalled { .. })))
@@ -183,6 +195,15 @@ impl Actor {
         self.timeline.emit(What::Crashed(problem.clone()));
         self.lose(problem);
     }
+}
+
+/// A failure of the wires, with the supply named before them when it was too low meanwhile.
+fn suspected(mut problem: Problem, supply: Option<Record>) -> Problem {
+    let of_wires = matches!(problem.class, Class::NoDevice | Class::Verification);
+    if let Some(record) = supply.filter(|record| of_wires && record.dipped()) {
+        problem.cause = format!("{SUSPECT}: {}; else {}", record.words(), problem.cause);
+    }
+    problem
 }
 
 /// The refusal of a job while another one runs.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::device::Level;
 use crate::job::{Identity, Outcome, Phase, Plan, Protection, SectorState};
-use crate::link::LinkInfo;
+use crate::link::{LinkInfo, supply};
 use crate::problem::Problem;
 use crate::units::Span;
 
@@ -87,6 +87,13 @@ pub enum What {
     },
     /// The link works at this speed from now on: bit clock in Hz or rate in baud.
     Slowed(u32),
+    /// What was seen of the computer's supply: when it is first too low in a job, and right before the job's end.
+    Supply {
+        /// Of which job.
+        id: JobId,
+        /// What was seen.
+        record: supply::Record,
+    },
     /// A job ended.
     Finished {
         /// Which.

@@ -31,6 +31,7 @@ fn what_json(what: &What) -> Option<Value> {
         What::Sectors { id, span, state } => json!({"event": "sectors", "job": id, "span": span, "state": state}),
         What::Retried { id, count, what } => json!({"event": "retried", "job": id, "count": count, "what": what}),
         What::Slowed(speed) => json!({"event": "slowed", "speed": speed}),
+        What::Supply { id, record } => json!({"event": "supply", "job": id, "supply": record}),
         What::Finished { id, result, left } => {
             let error = result.as_ref().err();
             let exit = error.map_or(0, |problem| problem.class.exit_code());

@@ -10,6 +10,7 @@ use super::event::{Event, JobId, What};
 use crate::device::{Cancelled, Level, Watch};
 use crate::job::{Identity, Phase, Plan, Protection, Reporter, SectorState};
 use crate::link::Clock;
+use crate::link::supply::{Record, SUSPECT, Supply, Watcher};
 use crate::units::{SECTOR, Span};
 
 /// Numbers and dates events. While a link is open its own clock counts, so that rates over a simulated module are
@@ -64,12 +65,36 @@ pub(super) struct Runner<'a> {
     sectors: Vec<SectorState>,
     cancelled: bool,
     stopping: bool,
+    supply: Option<Watcher<'a>>,
 }
 
 impl<'a> Runner<'a> {
     pub fn new(id: JobId, title: &'static str, inbox: &'a Receiver<Command>, timeline: &'a mut Timeline) -> Self {
         let sectors = Vec::new();
-        Self { id, title, inbox, timeline, done: 0, retries: 0, sectors, cancelled: false, stopping: false }
+        let supply = None;
+        Self { id, title, inbox, timeline, done: 0, retries: 0, sectors, cancelled: false, stopping: false, supply }
+    }
+
+    /// Looks at the supply from now on, and says when it is too low.
+    pub fn watch_supply(&mut self, supply: Option<&'a Supply>) {
+        self.supply = supply.map(Watcher::new);
+        self.look_at_supply(false);
+    }
+
+    fn look_at_supply(&mut self, urgent: bool) {
+        let Some(watcher) = &mut self.supply else { return };
+        watcher.look(urgent);
+        if let Some(warning) = watcher.warning() {
+            let (id, record) = (self.id, watcher.record());
+            self.emit(What::Log(Level::Warning, warning));
+            self.emit(What::Supply { id, record });
+        }
+    }
+
+    /// What is said beside a read error: nothing, unless the supply is the first suspect.
+    fn suspect(&mut self) -> &'static str {
+        self.look_at_supply(true);
+        if self.supply.as_ref().is_some_and(Watcher::dipped) { SUSPECT } else { "" }
     }
 
     pub fn emit(&mut self, what: What) {
@@ -106,6 +131,7 @@ impl<'a> Runner<'a> {
 
 impl Watch for Runner<'_> {
     fn advance(&mut self, bytes: u64) {
+        self.look_at_supply(false);
         self.done += bytes;
         let (id, done) = (self.id, self.done);
         self.emit(What::Progress { id, done });
@@ -117,11 +143,16 @@ impl Watch for Runner<'_> {
 
     fn retried(&mut self, what: String) {
         self.retries += 1;
+        let what = match self.suspect() {
+            "" => what,
+            suspect => format!("{what}; {suspect}: under-voltage"),
+        };
         let (id, count) = (self.id, self.retries);
         self.emit(What::Retried { id, count, what });
     }
 
     fn checkpoint(&mut self) -> Result<(), Cancelled> {
+        self.look_at_supply(false);
         loop {
             match self.inbox.try_recv() {
                 Ok(Command::Cancel(id)) if id == self.id => self.cancelled = true,
@@ -179,6 +210,10 @@ impl Reporter for Runner<'_> {
 
     fn retries(&self) -> u32 {
         self.retries
+    }
+
+    fn supply(&mut self) -> Option<Record> {
+        self.supply.as_mut().map(Watcher::end)
     }
 
     fn now(&self) -> Duration {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::event::{Event, JobId, LinkState, What};
 use crate::device::Level;
 use crate::job::{Identity, Outcome, Phase, Plan, Protection, SectorState};
+use crate::link::supply::Record;
 use crate::problem::{Class, Problem};
 use crate::units::{SECTOR, Span};
 
@@ -64,6 +65,8 @@ pub struct JobView {
     pub finished: Vec<(Phase, Duration)>,
     /// Times something had to be done again.
     pub retries: u32,
+    /// What was seen of the computer's supply, as far as it was told; `None` where the computer tells nothing.
+    pub supply: Option<Record>,
     /// One state per sector of the chip; empty until a plan is known.
     pub sectors: Vec<SectorState>,
     /// The offset last worked on.
@@ -162,6 +165,7 @@ impl SessionView {
                     phase: None,
                     finished: Vec::new(),
                     retries: 0,
+                    supply: None,
                     sectors: Vec::new(),
                     at: None,
                     started: event.at,
@@ -193,6 +197,7 @@ impl SessionView {
                 self.with_job(*id, |job| job.retries = *count);
                 self.log_line(event.at, Level::Warning, what);
             }
+            What::Supply { id, record } => self.with_job(*id, |job| job.supply = Some(*record)),
             What::Slowed(now) => {
                 if let LinkState::Open { speed, .. } = &mut self.link {
                     *speed = *now;

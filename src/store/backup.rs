@@ -66,6 +66,9 @@ pub struct Provenance {
     pub speeds: (u32, u32),
     /// Reads that had to be repeated.
     pub retries: u32,
+    /// What was seen of the computer's supply meanwhile, in words; `None` where the computer does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supply: Option<String>,
     /// Sectors that never read the same twice.
     pub unstable: Vec<u32>,
     /// What the plausibility rules found.

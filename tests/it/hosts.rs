@@ -1,7 +1,9 @@
 //! `links` and `doctor` on computers that are not at hand: Raspberry Pi 3, 4 and 5, and a board with plain Debian.
 
 use bkbench::link::Endpoint;
+use bkbench::link::WireKind;
 use bkbench::link::host::board::{Board, Uart};
+use bkbench::link::host::doctor::{self, Diagnosis, State, Surroundings, Terminal};
 use bkbench::link::host::{buses, ports};
 
 use crate::support::hosts::{Computer, changed, computer};
@@ -107,6 +109,19 @@ fn the_kernels_command_line_counts_where_its_list_is_missing() {
 }
 
 #[test]
+fn a_port_opened_by_any_of_its_names_has_the_same_owner() {
+    use bkbench::link::host::owners::{Kind, of_path};
+    let pi = computer("pi4-bookworm");
+    let kind = |path: &str| of_path(&pi.host, path).map(|owner| owner.kind);
+    assert_eq!(kind("/dev/ttyS0"), Some(Kind::Console));
+    assert_eq!(kind("/dev/serial0"), Some(Kind::Console));
+    let by_id = "/dev/serial/by-id/usb-Silicon_Labs_CP2102_USB_to_UART_Bridge_Controller_0001-if00-port0";
+    assert_eq!(kind(by_id), Some(Kind::Process));
+    assert_eq!(kind("/dev/pts/0"), None);
+    assert_eq!(kind("/dev/ttyUSB7"), None);
+}
+
+#[test]
 fn usb_adapters_have_their_words_and_a_stable_name() {
     let port = serial(&computer("pi4-bookworm")).remove(0);
     assert_eq!(port.about, "CP2102 USB to UART Bridge Controller (10C4:EA60)");
@@ -180,4 +195,150 @@ fn an_empty_computer_has_nothing_and_breaks_nothing() {
     let host = bkbench::link::host::Host::copied(empty.path());
     assert!(ports::endpoints(&host).is_empty() && buses::endpoints(&host, 22).is_empty());
     assert_eq!(Board::of(&host).words(), "unknown computer");
+}
+
+fn doctor(computer: &Computer) -> Diagnosis {
+    let terminal = Terminal {
+        size: Some((80, 24)),
+        term: Some("xterm-256color".to_owned()),
+        locale: Some("en_GB.UTF-8".to_owned()),
+        ..Terminal::default()
+    };
+    let disk = Some(("/home/maker/.local/share/bkbench/backups".into(), 5 << 30));
+    doctor::examine(&computer.host, &Surroundings { terminal, disk, cen: 22 })
+}
+
+#[track_caller]
+fn check(found: &Diagnosis, id: &str) -> (State, String, String) {
+    let check = found.checks.iter().find(|check| check.id == id).unwrap_or_else(|| panic!("no check {id}"));
+    (check.state, check.found.clone(), check.remedy.clone().unwrap_or_default())
+}
+
+fn ready(found: &Diagnosis) -> (bool, bool) {
+    (found.ready(WireKind::Spi), found.ready(WireKind::Uart))
+}
+
+/// The whole report of every computer, as a person sees it.
+#[test]
+fn every_computer_has_its_report() {
+    for name in ["pi3-bookworm", "pi4-bookworm", "pi4-recovery", "pi5-bookworm", "pi5-trixie", "debian-board"] {
+        let found = doctor(&computer(name));
+        let lines = found.checks.iter().map(|check| {
+            let remedy = check.remedy.as_ref().map(|remedy| format!("\n    {remedy}")).unwrap_or_default();
+            format!("{} {}: {}{remedy}", check.state.word(), check.id, check.found)
+        });
+        let (spi, uart) = ready(&found);
+        let report = format!("ready for SPI: {spi}, for UART: {uart}\n{}", lines.collect::<Vec<_>>().join("\n"));
+        insta::assert_snapshot!(name, report);
+    }
+}
+
+#[test]
+fn every_fault_has_a_remedy_and_only_a_ready_computer_is_called_ready() {
+    for (name, wanted) in [
+        ("pi3-bookworm", (false, true)),
+        ("pi4-bookworm", (false, false)),
+        ("pi4-recovery", (false, false)),
+        ("pi5-bookworm", (false, false)),
+        ("pi5-trixie", (true, true)),
+        ("debian-board", (false, false)),
+    ] {
+        let found = doctor(&computer(name));
+        assert_eq!(ready(&found), wanted, "{name}");
+        for check in &found.checks {
+            let helps = check.remedy.as_ref().is_some_and(|remedy| !remedy.is_empty());
+            assert_eq!(helps, matches!(check.state, State::Fail | State::Unsure), "{name} {check:?}");
+            assert!(!check.found.is_empty(), "{name} {check:?}");
+        }
+    }
+}
+
+#[test]
+fn spi_that_is_off_set_but_not_active_or_taken_is_told_apart() {
+    let off = computer("pi3-bookworm");
+    assert!(check(&doctor(&off), "spi.bus").2.starts_with("sudo raspi-config nonint do_spi 0"));
+    let set = changed("pi3-bookworm", |tree| tree.replace("#dtparam=spi=on", "dtparam=spi=on"));
+    assert!(check(&doctor(&set), "spi.bus").2.contains("reboot"));
+    let taken = changed("pi3-bookworm", |tree| {
+        tree + "\nsys/bus/spi/devices/spi0.0/driver -> ../../../../bus/spi/drivers/ads7846\n"
+    });
+    let (state, found, _) = check(&doctor(&taken), "spi.bus");
+    assert_eq!((state, found.as_str()), (State::Fail, "the driver ads7846 uses bus 0.0"));
+    let eeprom = doctor(&computer("pi4-recovery"));
+    assert!(check(&eeprom, "spi.bus").1.contains("boot EEPROM"));
+    assert!(check(&eeprom, "spi.boot-eeprom").1.contains("never opened"));
+}
+
+#[test]
+fn a_claimed_line_names_who_has_it() {
+    let (state, found, remedy) = check(&doctor(&computer("pi5-bookworm")), "spi.cen");
+    assert_eq!((state, found.as_str()), (State::Fail, "GPIO22 (pin 15) is claimed by gpio-fan@0"));
+    assert!(remedy.contains("cen=NUMBER"));
+    let free = check(&doctor(&computer("pi5-trixie")), "spi.cen").1;
+    assert_eq!(free, "GPIO22 (pin 15) is free, on /dev/gpiochip0");
+}
+
+#[test]
+fn a_command_for_a_computer_without_any_wire_says_so_and_fails() {
+    let (place, empty) = (crate::support::folder(), crate::support::folder());
+    let root = empty.path().to_str().expect("a path");
+    let output = crate::support::bkbench(place.path(), &["doctor", "--root", root, "--json"]);
+    assert_eq!(crate::support::code(&output), 6);
+    let document = crate::support::document(&output);
+    assert_eq!(document["error"]["code"], "E758");
+    assert_eq!(document["ready"], serde_json::json!({"spi": false, "uart": false}));
+    let pi = computer("pi5-trixie");
+    let root = pi.folder.path().to_str().expect("a path");
+    let output = crate::support::bkbench(place.path(), &["doctor", "--root", root, "--json"]);
+    let document = crate::support::succeed(&output);
+    assert_eq!(document["ready"], serde_json::json!({"spi": true, "uart": true}));
+    let text = crate::support::bkbench(place.path(), &["doctor", "--root", root]);
+    assert!(String::from_utf8_lossy(&text.stdout).contains("SPI: ready"));
+}
+
+/// Whatever stands in those files: no panic, and no readiness out of nothing.
+#[test]
+fn trees_of_rubbish_break_nothing() {
+    use crate::support::{Numbers, bkbench, code, document, folder};
+    let place = folder();
+    let tree =
+        std::fs::read_to_string(crate::support::root().join("tests/hosts/pi4-bookworm/tree.txt")).expect("a tree");
+    let mut numbers = Numbers(7);
+    for round in 0..40 {
+        // Lines lost, cut, or with a file's text exchanged for noise; loops of links among them.
+        let broken: Vec<String> = tree
+            .lines()
+            .filter_map(|line| match numbers.below(6) {
+                0 => None,
+                1 if line.contains(": ") => {
+                    let path = line.split_once(": ")?.0;
+                    let noise: String = numbers.bytes(40).iter().map(|byte| format!("\\x{byte:02x}")).collect();
+                    Some(format!("{path}: {noise}"))
+                }
+                2 if line.contains(" => ") => {
+                    let path = line.split_once(" => ")?.0;
+                    Some(format!("{path} => {path}"))
+                }
+                _ => Some(line.to_owned()),
+            })
+            .collect();
+        let computer = crate::support::hosts::unpacked(&broken.join("\n"), "pi4-bookworm");
+        let found = doctor(&computer);
+        assert!(found.checks.len() > 10);
+        let _ = (serial(&computer), spi(&computer));
+        if round < 3 {
+            let root = computer.folder.path().to_str().expect("a path");
+            for command in ["doctor", "links"] {
+                let output = bkbench(place.path(), &[command, "--root", root, "--json"]);
+                assert!([0, 6].contains(&code(&output)), "{command}: {output:?}");
+                assert_eq!(document(&output)["schema"], 1);
+            }
+        }
+    }
+    // And this very computer, whatever it is.
+    for command in ["doctor", "links"] {
+        let output = bkbench(place.path(), &[command, "--json"]);
+        assert!([0, 6].contains(&code(&output)), "{command}: {output:?}");
+        assert_eq!(document(&output)["schema"], 1);
+    }
 }

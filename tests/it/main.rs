@@ -21,5 +21,6 @@ mod screens;
 #[cfg(unix)]
 mod serial;
 mod session;
+mod supply;
 mod support;
 mod uart;

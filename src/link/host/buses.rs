@@ -26,13 +26,23 @@ impl Bus {
 
 /// The chip selects that programs can use. The boot EEPROM's is never among them (product.md rule 11).
 pub fn buses(host: &Host) -> Vec<Bus> {
+    let found = all(host).into_iter().filter(|&(bus, select)| !is_boot_eeprom(host.root(), bus, select));
+    found.map(|(bus, select)| Bus { bus, select, about: about(host, bus, select) }).collect()
+}
+
+/// The chip selects that lead to the computer's own boot EEPROM, so that the doctor can say they are left alone.
+pub fn hidden(host: &Host) -> Vec<Bus> {
+    let found = all(host).into_iter().filter(|&(bus, select)| is_boot_eeprom(host.root(), bus, select));
+    found.map(|(bus, select)| Bus { bus, select, about: "boot EEPROM".to_owned() }).collect()
+}
+
+fn all(host: &Host) -> Vec<(u8, u8)> {
     let mut names = host.names("sys/class/spidev");
-    names.extend(host.names("dev"));
+    names.extend(host.nodes("spidev"));
     let mut found: Vec<(u8, u8)> = names.iter().filter_map(|name| numbers(name.strip_prefix("spidev")?)).collect();
     found.sort_unstable();
     found.dedup();
-    found.retain(|&(bus, select)| !is_boot_eeprom(host.root(), bus, select));
-    found.into_iter().map(|(bus, select)| Bus { bus, select, about: about(host, bus, select) }).collect()
+    found
 }
 
 /// Chip selects that a kernel driver uses, so that programs cannot: the driver's name with each.

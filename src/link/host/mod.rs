@@ -4,6 +4,7 @@
 
 pub mod board;
 pub mod buses;
+pub mod doctor;
 pub mod lines;
 pub mod owners;
 pub mod ports;
@@ -26,16 +27,16 @@ const MOST: usize = 16_384;
 const NODES_FILE: &str = "nodes.toml";
 
 /// A computer: this one, or the copy of another one's files.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Host {
     root: PathBuf,
-    copy: Option<Copy>,
+    copy: Option<Beside>,
 }
 
 /// `nodes.toml` of a copied tree.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Copy {
+struct Beside {
     /// Device nodes as `PATH MODE USER GROUP`, the mode in octal: `dev/spidev0.0 660 root spi`.
     #[serde(default)]
     nodes: Vec<String>,
@@ -186,6 +187,19 @@ impl Host {
                 })
             }
         }
+    }
+
+    /// The device nodes whose names begin with `prefix`, without a folder.
+    pub fn nodes(&self, prefix: &str) -> Vec<String> {
+        let mut names = match &self.copy {
+            None => self.names("dev"),
+            Some(copy) => {
+                let paths = copy.nodes.iter().filter_map(|line| line.split_whitespace().next());
+                paths.filter_map(|path| path.trim_start_matches('/').strip_prefix("dev/").map(str::to_owned)).collect()
+            }
+        };
+        names.retain(|name| name.starts_with(prefix));
+        names
     }
 
     /// What the device tree calls a file: `proc/device-tree` where it is, else the place of newer kernels.

@@ -137,12 +137,17 @@ pub fn of_port(host: &Host, processes: &Processes, port: &str) -> Vec<Owner> {
     owners
 }
 
-/// The first known user of a serial port of this computer, given by any of its names.
-pub fn of_path(path: &str) -> Option<Owner> {
-    let host = Host::here();
-    let real = std::fs::canonicalize(path).ok()?;
-    let port = real.file_name()?.to_str()?;
-    of_port(&host, &Processes::of(&host), port).into_iter().next()
+/// The first known user of a serial port, given by any of its names: `/dev/ttyUSB0`, `/dev/serial/by-id/…`. A pseudo
+/// terminal has none.
+pub fn of_path(host: &Host, path: &str) -> Option<Owner> {
+    let real = host.real(path).or_else(|| host.target(path));
+    let real = real.as_deref().unwrap_or(path).trim_start_matches('/');
+    let name = real.rsplit('/').next()?;
+    // `/dev/pts/3` is no port of this name.
+    if real.contains("pts/") || name.is_empty() {
+        return None;
+    }
+    of_port(host, &Processes::of(host), name).into_iter().next()
 }
 
 /// Every process seen to have a device node open.

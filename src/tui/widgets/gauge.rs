@@ -42,6 +42,9 @@ pub fn numbers(job: &JobView, phase: &PhaseView) -> String {
     if job.retries > 0 {
         parts.push(format!("{} retries", job.retries));
     }
+    if job.supply.is_some_and(|record| record.dipped()) {
+        parts.push("supply low".to_owned());
+    }
     parts.join("  ")
 }
 

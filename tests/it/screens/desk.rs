@@ -116,6 +116,13 @@ impl Desk {
         self
     }
 
+    /// Hands in what a worker would have found.
+    pub fn hands(&mut self, done: Done) -> &mut Self {
+        self.inner.borrow_mut().update(Msg::Done(Box::new(done)));
+        self.settle();
+        self
+    }
+
     /// The screens taken in the middle of jobs.
     pub fn shots(&self) -> Vec<String> {
         self.inner.borrow().shots.clone()

@@ -3,6 +3,8 @@
 mod config;
 mod desk;
 mod dump;
+#[cfg(unix)]
+mod hosts;
 mod journey;
 mod rules;
 mod sizes;

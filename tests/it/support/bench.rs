@@ -88,6 +88,11 @@ impl Bench {
         self.state.borrow_mut().finished.take().expect("every job ends with an event")
     }
 
+    /// Watches this supply while jobs run.
+    pub fn watch_supply(&mut self, supply: Option<bkbench::link::supply::Supply>) {
+        self.actor.watch_supply(supply);
+    }
+
     /// Calls `hook` with each event from now on; it may send commands, as a person pressing keys in mid-job would.
     pub fn on_event(&mut self, hook: impl FnMut(&Event, &Sender<Command>) + 'static) {
         self.state.borrow_mut().hook = Some(Box::new(hook));

@@ -31,6 +31,7 @@ pub fn text(ended: &Ended) -> Vec<String> {
                 format!("kept sectors proven kept: {}", if report.kept_proven { "yes" } else { "no" }),
                 format!("protection: {}", report.protection),
                 format!("{} retries, {}", report.retries, time_text(report.took)),
+                format!("supply: {}", report.supply.map_or_else(|| "not known".to_owned(), |record| record.words())),
                 format!("SHA-256 of the whole chip {}", report.sha256),
                 format!("backup: {}", report.backup),
                 String::new(),

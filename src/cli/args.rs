@@ -52,12 +52,20 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List what can be connected to, who uses it, what stands in the way, and the remedy
+    ///
+    /// Opens nothing. With --json, `links` holds objects of `link` (the text for --link), `about`, `obstacle` (null when
+    /// ready, else `code`, `what`, `cause`, `remedy`) and `device` (null behind a simulated module): `node`, `stable` (a
+    /// name that lasts), `usb` (`id`, `vendor`, `product`, `serial`, `place`), `owners` (`kind`, `who`, `pid`, `remedy`), `notes`.
     Links {
         /// Look at copies of another computer's /sys, /proc, /etc and /dev in this folder instead
         #[arg(long, value_name = "FOLDER")]
         root: Option<PathBuf>,
     },
     /// Check this computer: SPI, permissions, GPIO lines, console, disk, terminal; one remedy for each fault
+    ///
+    /// Opens no port and no bus. Ends with 0 only when at least one wire is ready. With --json: `ready` (`spi`, `uart`),
+    /// `board` (`model`, `pi`, `system`, `kernel`) and `checks` of `id`, `wire`, `needed`, `title`, `state` (pass, fail, unsure,
+    /// not-checked), `found`, `remedy`.
     Doctor {
         /// Look at copies of another computer's /sys, /proc, /etc and /dev in this folder instead
         #[arg(long, value_name = "FOLDER")]

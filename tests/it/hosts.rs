@@ -44,6 +44,26 @@ fn the_boot_eeprom_is_never_listed() {
     assert_eq!(links(&spi(&computer("pi5-trixie"))), ["spi:0.0?cen=22"]);
 }
 
+/// What is refused, whatever asks for it (product.md rule 11); the drivers ask this before they open a bus.
+#[test]
+fn the_boot_eeprom_of_every_board_is_known() {
+    use bkbench::link::boot_eeprom::is_boot_eeprom;
+    let refused = |name: &str| -> Vec<(u8, u8)> {
+        let computer = computer(name);
+        let all = (0..=10).flat_map(|bus| [(bus, 0), (bus, 1)]);
+        all.filter(|(bus, select)| is_boot_eeprom(computer.host.root(), *bus, *select)).collect()
+    };
+    assert_eq!(
+        refused("pi4-recovery"),
+        [(0, 0), (0, 1), (10, 0), (10, 1)],
+        "the header's controller, routed to the EEPROM"
+    );
+    assert_eq!(refused("pi4-bookworm"), [(10, 0), (10, 1)], "there is no bus 10, and nothing else has that number");
+    for name in ["pi5-bookworm", "pi5-trixie"] {
+        assert_eq!(refused(name), [(10, 0), (10, 1)], "{name}");
+    }
+}
+
 #[test]
 fn a_bus_says_which_pins_it_is_on() {
     let about = |name: &str| spi(&computer(name)).into_iter().map(|bus| bus.about).collect::<Vec<_>>();

@@ -78,7 +78,11 @@ impl Device {
     /// owners, notes.
     pub fn remarks(&self) -> Vec<String> {
         let stable = self.stable.iter().map(|name| format!("always: uart:{name}"));
-        let owners = self.owners.iter().skip(1).map(|owner| format!("also used by {}: {}", owner.who, owner.remedy));
+        let told = self.owners.first().map(|owner| owner.remedy.as_str());
+        let owners = self.owners.iter().skip(1).map(|owner| match Some(owner.remedy.as_str()) == told {
+            true => format!("also used by {}", owner.who),
+            false => format!("also used by {}: {}", owner.who, owner.remedy),
+        });
         stable.chain(owners).chain(self.notes.iter().cloned()).collect()
     }
 }

@@ -133,9 +133,10 @@ impl Connect {
         }
         let row = self.row.min(links.len().saturating_sub(1));
         let remarks = links.get(row).map(Endpoint::remarks).unwrap_or_default();
-        let needed = remarks.iter().map(|text| wrap(text, sheet.width()).len());
-        // The list keeps at least half of the pane.
-        let below = needed.sum::<usize>().clamp(3, usize::from(area.height / 2).max(3)) as u16;
+        let needed: usize = remarks.iter().map(|text| wrap(text, sheet.width()).len()).sum();
+        let ready = links.get(row).is_none_or(|link| link.obstacle.is_none());
+        // A row for what is not shown and two for the speed, and room for the remarks; the list keeps half of the pane.
+        let below = if needed == 0 { 3 } else { (needed + 4).min(usize::from(area.height / 2).max(3)) as u16 };
         let rows = usize::from(sheet.rows_left().saturating_sub(below)).max(1);
         let first = row.saturating_sub(rows - 1);
         let name_width = links.iter().map(|link| link.link.len() as u16).max().unwrap_or(0).min(area.width / 2).max(10);
@@ -157,10 +158,12 @@ impl Connect {
             sheet.line(Role::Dim, format!("  ↓ {more} more"));
         }
         if !remarks.is_empty() {
-            for text in &remarks {
-                sheet.paragraph(Role::Warn, 0, text);
-            }
-        } else {
+            sheet.end();
+        }
+        for text in &remarks {
+            sheet.paragraph(if ready { Role::Dim } else { Role::Warn }, 0, text);
+        }
+        if ready {
             let speed = match cx.speed {
                 None => "usual speed".to_owned(),
                 Some(speed) if cx.wire == WireKind::Uart => format!("{speed} baud"),

@@ -113,7 +113,7 @@ pub(super) fn open_error(node: Node, error: &std::io::Error) -> LinkError {
         },
         ErrorKind::PermissionDenied => LinkError::Denied { name, group: "spi" },
         ErrorKind::ResourceBusy => {
-            let by = super::host::owners::of_path(&name).map(Box::new);
+            let by = super::host::owners::of_path(&super::host::Host::here(), &name).map(Box::new);
             LinkError::Busy { name, by }
         }
         _ => LinkError::Io { name, why: error.to_string() },

@@ -1,6 +1,8 @@
 //! Where two files differ, as ranges and summed up by region. A rotated dump is turned back first, so that two dumps of
 //! one chip compare whatever way they were read.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
@@ -65,14 +67,19 @@ pub struct Comparison {
     pub ranges: Vec<Range>,
 }
 
+/// Two files in one order: when just one of them is a rotated dump it is turned back. The second value says which was.
+pub fn in_one_order<'a>(first: &'a [u8], second: &'a [u8]) -> ([Cow<'a, [u8]>; 2], [bool; 2]) {
+    let kinds = [kind::recognise(first), kind::recognise(second)];
+    // Only a dump of the same length can be the same flash in another order.
+    let rotated = kinds.map(|kind| first.len() == second.len() && kind.rotation() != 0);
+    let turn = rotated.map(|rotated_one| rotated_one && rotated != [true, true]);
+    let in_order = |bytes: &'a [u8], kind, turn| if turn { kind::in_flash_order(bytes, kind) } else { bytes.into() };
+    ([in_order(first, kinds[0], turn[0]), in_order(second, kinds[1], turn[1])], turn)
+}
+
 /// Compares two files.
 pub fn compare(first: &[u8], second: &[u8]) -> Comparison {
-    let kinds = [kind::recognise(first), kind::recognise(second)];
-    let whole = first.len() == second.len();
-    // Only a dump of the same length can be the same flash in another order.
-    let turn = kinds.map(|kind| whole && kind.rotation() != 0) != [true, true];
-    let in_order = |bytes, kind| if turn && whole { kind::in_flash_order(bytes, kind) } else { bytes.into() };
-    let (a, b) = (in_order(first, kinds[0]), in_order(second, kinds[1]));
+    let ([a, b], turned_back) = in_one_order(first, second);
     let regions = region::regions(&a);
     let mut ranges = ranges(&a, &b);
     let mut by_region: Vec<RegionDifference> =
@@ -97,7 +104,7 @@ pub fn compare(first: &[u8], second: &[u8]) -> Comparison {
         differing_bytes: ranges.iter().map(|range| u64::from(range.differing)).sum(),
         only_in_first: a.len().saturating_sub(b.len()) as u64,
         only_in_second: b.len().saturating_sub(a.len()) as u64,
-        turned_back: kinds.map(|kind| turn && whole && kind.rotation() != 0),
+        turned_back,
         regions: by_region,
         ranges,
     }

@@ -21,6 +21,7 @@ pub mod region;
 pub mod rf;
 pub mod search;
 pub mod strings;
+pub mod sums;
 pub mod template;
 pub mod tuya;
 pub mod values;

@@ -94,6 +94,14 @@ pub enum StoreError {
         /// What is wrong with it.
         text: String,
     },
+    /// Bookmarks that cannot be read.
+    #[error("the bookmarks in {} cannot be read: {text}", .path.display())]
+    Notes {
+        /// The file with the bookmarks.
+        path: PathBuf,
+        /// What is wrong with it.
+        text: String,
+    },
     /// A started backup that is not one of the connected chip.
     #[error("{} is not a started backup of this chip", .path.display())]
     OtherPart {
@@ -196,6 +204,12 @@ impl Explain for StoreError {
                 "the file was changed, or the disk lost a part of it",
                 "compare the chip with its backup (`bkbench verify BACKUP --at 0`); to write again, move that file away \
                  and put the whole backup back",
+            ),
+            Self::Notes { .. } => (
+                Class::Host,
+                "E612",
+                "the file was changed by hand, or the disk lost a part of it",
+                "mend it or move it away; it is not written to as it is, and the dump itself is untouched",
             ),
             Self::OtherPart { .. } => (
                 Class::Usage,

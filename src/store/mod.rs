@@ -4,6 +4,7 @@
 pub mod backup;
 pub mod files;
 pub mod journal;
+pub mod notes;
 pub mod part;
 pub mod paths;
 pub mod settings;
@@ -13,4 +14,5 @@ mod error;
 pub use backup::{Manifest, Provenance, Saved, StoredBackup, find_backup, save_backup};
 pub use error::StoreError;
 pub use files::{must_be_new, must_be_private, read_file, write_new};
+pub use notes::{Bookmark, Notes};
 pub use settings::{Loaded, Origin, Setting, Settings};

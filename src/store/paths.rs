@@ -56,6 +56,11 @@ impl Folders {
         if setting.is_empty() { self.data.join("backups") } else { PathBuf::from(setting) }
     }
 
+    /// The folder of bookmarks, one file for each dump that has any.
+    pub fn notes(&self) -> PathBuf {
+        self.data.join("notes")
+    }
+
     /// The folder of reports about jobs that changed a chip.
     pub fn reports(&self) -> PathBuf {
         self.data.join("reports")

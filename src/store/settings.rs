@@ -197,6 +197,14 @@ impl Settings {
         Ok(Folders::find()?.backups(&self.paths.backups))
     }
 
+    /// The folder of bookmarks.
+    ///
+    /// # Errors
+    /// [`StoreError::NoHome`].
+    pub fn notes_folder(&self) -> Result<PathBuf, StoreError> {
+        Ok(Folders::find()?.notes())
+    }
+
     /// The folder with the records of unfinished writes.
     ///
     /// # Errors

@@ -234,6 +234,14 @@ impl App {
                 }
                 Vec::new()
             }
+            MouseEventKind::Down(MouseButton::Left) | MouseEventKind::Drag(MouseButton::Left)
+                if self.overlays.is_empty() =>
+            {
+                match self.tabs.get_mut(self.active).map(|tab| tab.mouse(&mouse, &self.shared)) {
+                    Some(Response::Taken(acts)) => self.acts(acts),
+                    Some(Response::Ignored) | None => Vec::new(),
+                }
+            }
             MouseEventKind::ScrollUp => wheel("up").into_iter().flat_map(|key| self.key(key)).collect(),
             MouseEventKind::ScrollDown => wheel("down").into_iter().flat_map(|key| self.key(key)).collect(),
             _ => Vec::new(),
@@ -348,7 +356,7 @@ impl App {
             Done::Loaded(target, Ok(file)) => match target {
                 Target::Dump => shared.dump = Some(Arc::clone(file)),
                 Target::Image => shared.image = Some(Arc::clone(file)),
-                Target::Template | Target::List => {}
+                Target::Second | Target::Template | Target::List => {}
             },
             Done::Loaded(_, Err(problem)) => acts.push(Act::Open(Box::new(ProblemBox::new("open", problem.clone())))),
             Done::Backup { chip_key, state, problem } => {

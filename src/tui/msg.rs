@@ -95,6 +95,8 @@ pub enum Target {
     Dump,
     /// To be written.
     Image,
+    /// To be compared with the one that is looked at.
+    Second,
     /// The text of a template, to be checked.
     Template,
     /// A list of devices, to look for similar ones in.

@@ -149,9 +149,7 @@ fn read_input(sender: &Sender<Incoming>) {
             Ok(Input::Key(key)) => Msg::Key(key),
             Ok(Input::Paste(text)) => Msg::Paste(text),
             // A mouse that only moves must not wake anybody.
-            Ok(Input::Mouse(mouse)) if matches!(mouse.kind, MouseEventKind::Moved | MouseEventKind::Drag(_)) => {
-                continue;
-            }
+            Ok(Input::Mouse(mouse)) if mouse.kind == MouseEventKind::Moved => continue,
             Ok(Input::Mouse(mouse)) => Msg::Mouse(mouse),
             Ok(Input::Resize(width, height)) => Msg::Resize(width, height),
             Ok(Input::FocusGained | Input::FocusLost) => continue,

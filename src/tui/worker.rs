@@ -46,7 +46,7 @@ pub fn perform(task: Task, settings: &Settings) -> Done {
         Task::Take(target, file) => Done::Loaded(target, Ok(file)),
         Task::FindUnfinished(identity) => find_unfinished(settings, &identity).unwrap_or_else(Done::Failed),
         Task::Load(target, path) => Done::Loaded(target, load(&path).map(Arc::new)),
-        Task::Look(look) => Done::Looked(look::perform(look)),
+        Task::Look(look) => Done::Looked(look::perform(look, settings)),
         Task::Inspect(file) => {
             let found = inspect::inspect(&file.bytes);
             Done::Inspected(file, Arc::new(found))

@@ -4,11 +4,15 @@ mod seen;
 
 use std::sync::Arc;
 
-pub use seen::{Lens, Seen};
+pub use seen::{Lens, Pair, Seen};
 
 use super::shared::OpenFile;
 use crate::image::search::{self, Hits, How, Pattern};
 use crate::image::strings;
+use crate::image::sums::{self, Sums};
+use crate::problem::Problem;
+use crate::store::{Notes, Settings, StoreError, notes};
+use crate::units::Span;
 
 /// Hits kept of a search; all are counted. Erased flash would make lists of millions.
 const KEPT_HITS: usize = 100_000;
@@ -24,6 +28,14 @@ pub enum Look {
     Through(Arc<OpenFile>, Lens),
     /// List the texts in what is seen.
     Strings(Arc<Seen>),
+    /// Put a second file beside the first.
+    Compare(Arc<OpenFile>, Arc<OpenFile>),
+    /// Make the checksums of a piece.
+    Sums(Arc<Seen>, Span),
+    /// Look for the bookmarks of a file.
+    Notes(Arc<OpenFile>),
+    /// Keep the bookmarks of a file.
+    Keep(Arc<OpenFile>, Notes),
 }
 
 /// What came of it.
@@ -35,6 +47,12 @@ pub enum Looked {
     Through(Arc<OpenFile>, Lens, Option<Arc<Seen>>),
     /// Texts were listed.
     Strings(Arc<Seen>, Arc<[strings::Text]>),
+    /// Checksums were made.
+    Sums(Arc<Seen>, Span, Sums),
+    /// The bookmarks of a file as they are on the disk now.
+    Notes(Arc<OpenFile>, Notes),
+    /// They could not be read or kept.
+    NoNotes(Arc<OpenFile>, Problem),
 }
 
 /// A search.
@@ -62,7 +80,7 @@ pub struct Found {
 }
 
 /// Does the work.
-pub fn perform(look: Look) -> Looked {
+pub fn perform(look: Look, settings: &Settings) -> Looked {
     match look {
         Look::Find(search) => {
             let found = find(&search);
@@ -76,6 +94,30 @@ pub fn perform(look: Look) -> Looked {
             let found = strings::find(&seen.bytes, SHORTEST).into();
             Looked::Strings(seen, found)
         }
+        Look::Compare(first, second) => {
+            let seen = Seen::pair(&first, &second);
+            Looked::Through(first, Lens::Pair, Some(Arc::new(seen)))
+        }
+        Look::Sums(seen, span) => {
+            let piece = seen.bytes.get(span.start as usize..span.end() as usize).unwrap_or_default();
+            let sums = sums::of(piece);
+            Looked::Sums(seen, span, sums)
+        }
+        Look::Notes(file) => {
+            let found = settings.notes_folder().and_then(|folder| notes::load(&folder, &file.firmware.sha256));
+            noted(file, found)
+        }
+        Look::Keep(file, notes) => {
+            let kept = settings.notes_folder().and_then(|folder| notes::save(&folder, &file.firmware.sha256, &notes));
+            noted(file, kept.map(|()| notes))
+        }
+    }
+}
+
+fn noted(file: Arc<OpenFile>, notes: Result<Notes, StoreError>) -> Looked {
+    match notes {
+        Ok(notes) => Looked::Notes(file, notes),
+        Err(error) => Looked::NoNotes(file, error.into()),
     }
 }
 

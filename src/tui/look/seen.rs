@@ -1,9 +1,11 @@
 //! One way of seeing a file: as it stands, with the Tuya store decrypted in its place, or the code as the chip runs it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::image::diff::{self, Comparison};
 use crate::image::plain::{self, Part};
-use crate::image::{Kind, Region, RegionKind, entropy, kind, tuya};
+use crate::image::{Kind, Region, RegionKind, entropy, kind, region, tuya};
 use crate::tui::shared::OpenFile;
 use crate::units::Span;
 
@@ -14,6 +16,8 @@ pub enum Lens {
     File,
     /// With the Tuya store decrypted in its place; offsets are those of the file.
     Store,
+    /// Beside another file.
+    Pair,
     /// The code alone, without CRCs and decrypted, at code addresses.
     Code,
 }
@@ -23,6 +27,7 @@ impl Lens {
     pub const fn key(self) -> char {
         match self {
             Self::File | Self::Store => 'x',
+            Self::Pair => '=',
             Self::Code => 'c',
         }
     }
@@ -32,6 +37,7 @@ impl Lens {
         match self {
             Self::File => "the file as it stands",
             Self::Store => "the decrypted store",
+            Self::Pair => "the comparison",
             Self::Code => "the decrypted code",
         }
     }
@@ -58,6 +64,23 @@ pub struct Seen {
     pub parts: Vec<Part>,
     /// The pin map where it stands in pieces: its text and its places.
     pub pin_map: Option<(String, Vec<Span>)>,
+    /// The file it is compared with.
+    pub pair: Option<Arc<Pair>>,
+}
+
+/// A second file, and where it differs.
+#[derive(Debug)]
+pub struct Pair {
+    /// Its name.
+    pub name: String,
+    /// Its bytes, in the order of the first one's.
+    pub bytes: Arc<[u8]>,
+    /// Flash address of the first byte of the first file, when that was turned back.
+    pub turned: u32,
+    /// The differences.
+    pub comparison: Comparison,
+    /// Offset and length of every differing range.
+    pub ranges: Vec<(u32, u32)>,
 }
 
 impl Seen {
@@ -72,8 +95,33 @@ impl Seen {
             opened: Vec::new(),
             parts: plain::parts(&file.bytes),
             pin_map: None,
+            pair: None,
             file: Arc::clone(file),
         }
+    }
+
+    /// Two files beside each other, in the same order. May take a while.
+    pub fn pair(first: &Arc<OpenFile>, second: &OpenFile) -> Self {
+        let ([a, b], turned) = diff::in_one_order(&first.bytes, &second.bytes);
+        let keep = |bytes: Cow<'_, [u8]>, file: &OpenFile, turned: bool| -> Arc<[u8]> {
+            if turned { bytes.into_owned().into() } else { Arc::clone(&file.bytes) }
+        };
+        let comparison = diff::compare(&first.bytes, &second.bytes);
+        let pair = Pair {
+            name: second.name.clone(),
+            bytes: keep(b, second, turned[1]),
+            turned: if turned[0] { kind::recognise(&first.bytes).rotation() } else { 0 },
+            ranges: comparison.ranges.iter().map(|range| (range.span.start, range.span.len)).collect(),
+            comparison,
+        };
+        let as_it_stands = Self::file(first);
+        let bytes = keep(a, first, turned[0]);
+        let (regions, parts) = match turned[0] {
+            true => (region::regions(&bytes), plain::parts(&bytes)),
+            false => (as_it_stands.regions.clone(), as_it_stands.parts.clone()),
+        };
+        let entropy = if turned[0] { entropy::sectors(&bytes).into() } else { Arc::clone(&as_it_stands.entropy) };
+        Self { lens: Lens::Pair, bytes, regions, parts, entropy, pair: Some(Arc::new(pair)), ..as_it_stands }
     }
 
     /// A file seen in this way; `None` when it holds nothing of the kind. May take a while.
@@ -81,6 +129,8 @@ impl Seen {
         let as_it_stands = Self::file(file);
         match lens {
             Lens::File => Some(as_it_stands),
+            // A second file is needed: see [`Seen::pair`].
+            Lens::Pair => None,
             Lens::Store => {
                 let (bytes, opened) = plain::store(&file.bytes)?;
 
@@ -116,6 +166,10 @@ impl Seen {
         }
     }
 
+    fn turned(&self) -> u32 {
+        self.pair.as_ref().map_or(0, |pair| pair.turned)
+    }
+
     /// Index of the last byte; 0 when there is none.
     pub fn last(&self) -> u32 {
         self.bytes.len().saturating_sub(1) as u32
@@ -140,6 +194,10 @@ impl Seen {
     pub fn offset(&self, at: u32) -> Option<u32> {
         match self.lens {
             Lens::File | Lens::Store => Some(at),
+            Lens::Pair => {
+                let len = self.bytes.len() as u32;
+                (at + len - self.turned()).checked_rem(len)
+            }
             Lens::Code => plain::offset_of(&self.parts, self.address(at)),
         }
     }
@@ -148,6 +206,7 @@ impl Seen {
     pub fn at_offset(&self, offset: u32) -> Option<u32> {
         match self.lens {
             Lens::File | Lens::Store => Some(offset).filter(|at| (*at as usize) < self.bytes.len()),
+            Lens::Pair => (offset + self.turned()).checked_rem(self.bytes.len() as u32),
             Lens::Code => self.at(plain::address_of(&self.parts, offset)?),
         }
     }
@@ -155,7 +214,7 @@ impl Seen {
     /// The code address of a place, where there is code.
     pub fn code_address(&self, at: u32) -> Option<u32> {
         match self.lens {
-            Lens::File | Lens::Store => plain::address_of(&self.parts, at),
+            Lens::File | Lens::Store | Lens::Pair => plain::address_of(&self.parts, at),
             Lens::Code => Some(self.address(at)),
         }
     }

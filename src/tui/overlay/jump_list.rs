@@ -34,6 +34,8 @@ pub struct JumpList {
     shown: Option<Vec<u32>>,
     row: usize,
     page: Cell<usize>,
+    /// What Enter does.
+    verb: &'static str,
 }
 
 impl JumpList {
@@ -55,12 +57,19 @@ impl JumpList {
             shown: None,
             row,
             page: Cell::new(1),
+            verb: "go there",
         }
     }
 
     /// Lets typing narrow the list down to rows that hold a text.
     pub fn filtered(mut self, fits: impl Fn(usize, &str) -> bool + 'static) -> Self {
         self.fits = Some(Box::new(fits));
+        self
+    }
+
+    /// Says what Enter does, where it does not go to a place.
+    pub const fn verb(mut self, verb: &'static str) -> Self {
+        self.verb = verb;
         self
     }
 
@@ -155,7 +164,7 @@ impl Overlay for JumpList {
         if self.filter.text().is_empty() {
             let mut line = Sheet::new(bottom, buf, &cx.theme);
             line.put(Role::Key, "↑↓").put(Role::Overlay, " move   ");
-            line.put(Role::Key, "Enter").put(Role::Overlay, " go there   ");
+            line.put(Role::Key, "Enter").put(Role::Overlay, format!(" {}   ", self.verb));
             line.put(Role::Key, "Esc").put(Role::Overlay, " back   ");
             if self.fits.is_some() {
                 line.put(Role::Overlay, "type to filter   ");

@@ -157,6 +157,7 @@ impl Overlay for PickFile {
         let title = match self.target {
             Target::Dump => "Open a file",
             Target::Image => "Choose an image",
+            Target::Second => "Compare with which file?",
             Target::Template => "Check which template?",
             Target::List => "Which list of devices?",
         };

@@ -1,6 +1,6 @@
 //! The contract of a tab.
 
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyEvent, MouseEvent};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -64,6 +64,11 @@ pub trait Tab {
 
     /// Shows an offset; only the Dump tab can.
     fn show(&mut self, _at: u32, _cx: &Shared) {}
+
+    /// Takes a press of the left mouse button, or its move while it is held.
+    fn mouse(&mut self, _mouse: &MouseEvent, _cx: &Shared) -> Response {
+        Response::Ignored
+    }
 
     /// Draws itself.
     fn view(&self, area: Rect, buf: &mut Buffer, cx: &Shared);

@@ -52,6 +52,17 @@ const fn row_width(count: usize) -> usize {
     OFFSET + count * 3 + count / 8 + 1 + count
 }
 
+/// Which byte of a row a column belongs to, in a grid of `count` bytes a row; `None` in the offset and in gaps.
+pub fn byte_at(column: u16, count: u32) -> Option<u32> {
+    let (column, count) = (usize::from(column), count as usize);
+    let text = OFFSET + count * 3 + count / 8;
+    let byte = match column.checked_sub(text) {
+        Some(letter) => Some(letter).filter(|letter| *letter < count),
+        None => (0..count).find(|byte| (0..2).contains(&column.wrapping_sub(OFFSET + byte * 3 + byte / 8))),
+    };
+    byte.map(|byte| byte as u32)
+}
+
 /// What a byte is drawn as. Single bytes of a kind say little and would change the colour at every other cell, which
 /// costs more on the wire than the bytes themselves: only runs count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -288,6 +299,18 @@ mod tests {
         assert_eq!(Some(bg(10, 1)), theme.style(Role::ByteHit).bg);
         assert_eq!(Some(bg(10, 0)), theme.style(Role::ByteText).bg);
         assert_eq!(Some(bg(19, 1)), theme.style(Role::ByteText).bg, "the byte after the hit is none");
+    }
+
+    #[test]
+    fn a_column_belongs_to_the_byte_that_is_drawn_there() {
+        let bytes: Vec<u8> = (0x41..0x51).collect();
+        let row: Vec<char> = rows(&grid(&bytes), 80, 1)[0].chars().collect();
+        for (number, byte) in bytes.iter().enumerate() {
+            let hex: Vec<char> = format!("{byte:02X}").chars().collect();
+            let here: Vec<usize> = (0..row.len()).filter(|x| byte_at(*x as u16, 16) == Some(number as u32)).collect();
+            assert_eq!([row[here[0]], row[here[1]], row[here[2]]], [hex[0], hex[1], char::from(*byte)]);
+        }
+        assert_eq!([0, 9, 12, 34, 76, 99].map(|x| byte_at(x, 16)), [None; 6]);
     }
 
     #[test]

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use bkbench::job::{BackupRead, Identity, JobSpec, ProvenBackup};
 use bkbench::session::{Actor, Command, Event, JobId, What};
-use bkbench::store::Settings;
+use bkbench::store::{Notes, Settings};
 use bkbench::tui::effect::{Effect, Task};
 use bkbench::tui::keys::KeyLine;
+use bkbench::tui::look::{Look, Looked};
 use bkbench::tui::msg::{Done, Msg};
 use bkbench::tui::shared::{BackupState, KnownBackup, OpenFile};
 use bkbench::tui::theme::Theme;
@@ -97,6 +98,13 @@ impl Desk {
             self.inner.borrow_mut().update(msg);
             self.settle();
         }
+        self
+    }
+
+    /// Hands the app a message, such as a move of the mouse, and lets everything that follows happen.
+    pub fn hears(&mut self, msg: Msg) -> &mut Self {
+        self.inner.borrow_mut().update(msg);
+        self.settle();
         self
     }
 
@@ -260,6 +268,8 @@ fn perform(task: Task) -> Done {
             Done::Backup { chip_key: identity.chip_key.clone(), state: BackupState::None, problem: None }
         }
         Task::SaveBackup(read) => saved(&read),
+        Task::Look(Look::Notes(file)) => Done::Looked(Looked::Notes(file, Notes::default())),
+        Task::Look(Look::Keep(file, notes)) => Done::Looked(Looked::Notes(file, notes)),
         other => worker::perform(other, &Settings::default()),
     }
 }

@@ -1,5 +1,8 @@
 //! The Dump tab: searched, seen through its encryption, read as numbers.
 
+use bkbench::tui::msg::Msg;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+
 use super::desk::Desk;
 use crate::support::sample;
 
@@ -77,4 +80,98 @@ fn texts_are_listed_filtered_and_jumped_to() {
     desk.keys("3 esc home s").shows(" texts");
     desk.types("SEL_pin").shows("1 of 1");
     desk.keys("enter").shows("{sel_pin_pin");
+}
+
+#[test]
+fn a_selection_has_its_checksums_and_is_copied_as_text_and_as_hex() {
+    let mut desk = Desk::at_work("sim:wb2s");
+    desk.keys("3 esc v").keys("right right right right right right");
+    desk.shows("7 bytes (0x7)").shows("CRC-16").shows("SHA-256").shows("y copy…");
+    insta::assert_snapshot!("dump_selected", desk.screen());
+    desk.keys("y").shows("Copy the selection as");
+    desk.keys("enter").shows("7 bytes sent to the terminal's clipboard");
+    assert_eq!(desk.copied().as_deref(), Some("pin_pin"));
+    desk.keys("y down enter");
+    assert_eq!(desk.copied().as_deref(), Some("70 69 6E 5F 70 69 6E"));
+    desk.keys("v right").shows("7 bytes (0x7)");
+    desk.keys("esc y").shows("nothing is selected");
+}
+
+#[test]
+fn shift_and_the_mouse_select_too() {
+    let mut desk = Desk::at_work("sim:wb2s");
+    desk.keys("3 esc").screen();
+    for code in [KeyCode::Down, KeyCode::Right] {
+        desk.hears(Msg::Key(KeyEvent::new(code, KeyModifiers::SHIFT)));
+    }
+    desk.shows("18 bytes (0x12)");
+    desk.keys("esc").screen();
+    let press = |kind, column, row| Msg::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE });
+    let line = desk.screen().lines().position(|line| line.contains("001E5010")).expect("a row") as u16;
+    desk.hears(press(MouseEventKind::Down(MouseButton::Left), 11, line));
+    desk.shows("at 0x1E5010");
+    desk.hears(press(MouseEventKind::Drag(MouseButton::Left), 17, line));
+    desk.shows("selected 0x1E5010 to 0x1E5012").shows("3 bytes");
+}
+
+#[test]
+fn a_selection_is_written_to_a_new_file_and_never_over_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("piece.bin");
+    for expected in ["written:", "exists already"] {
+        let mut desk = Desk::at_work("sim:wb2s");
+        desk.keys("3 esc v right w").types(&path.display().to_string());
+        desk.keys("enter").shows(expected);
+        assert_eq!(std::fs::read(&path).expect("a file"), b"pi");
+    }
+}
+
+#[test]
+fn bookmarks_carry_notes_are_listed_and_taken_away() {
+    let mut desk = Desk::at_work("sim:wb2s");
+    desk.keys("3 esc M").shows("no bookmark yet");
+    desk.keys("m").types("the pins").keys("enter").shows("● the pins");
+    assert!(desk.screen().contains("001E5000●"), "{}", desk.screen());
+    desk.keys("home m enter M").shows("0x1E5005  the pins").shows("0x000000");
+    desk.keys("down enter").shows("at 0x1E5005");
+    desk.keys("home g").types("the p").keys("enter").shows("at 0x1E5005");
+    desk.keys("m tab");
+    assert!(!desk.screen().contains("the pins"), "{}", desk.screen());
+}
+
+#[test]
+fn two_files_are_compared_side_by_side_or_one_above_the_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut bytes = vec![0x41_u8; 0x8000];
+    std::fs::write(folder.path().join("a.bin"), &bytes).expect("a file");
+    bytes[0x1234] = 0x42;
+    bytes[0x5000..0x5010].fill(0x43);
+    std::fs::write(folder.path().join("b.bin"), &bytes).expect("a file");
+    let mut desk = Desk::new(None);
+    desk.keys("3 o").types(&folder.path().join("a.bin").display().to_string());
+    desk.keys("enter").shows("a.bin");
+    desk.keys("]").shows("nothing to compare with yet");
+    desk.keys("=").types(&folder.path().join("b.bin").display().to_string());
+    desk.keys("enter").shows("a.bin compared with b.bin").shows("17 bytes differ in 2 ranges").shows("] next diff");
+    desk.keys("]").shows("at 0x001234");
+    insta::assert_snapshot!("dump_compared", desk.screen());
+    insta::assert_snapshot!("dump_compared_160x45", desk.screen_of(160, 45));
+    insta::assert_snapshot!("dump_compared_60x16", desk.screen_of(60, 16));
+    desk.keys("n").shows("at 0x005000");
+    desk.keys("]").shows("at 0x001234");
+    desk.keys("[").shows("at 0x005000");
+    desk.keys("d").shows("17 bytes differ in 2 ranges").shows("0x001234  1 of 1 differ");
+    desk.keys("esc =");
+    assert!(!desk.screen().contains("compared"), "{}", desk.screen());
+}
+
+#[test]
+fn equal_files_are_called_equal() {
+    let mut desk = Desk::at_work("sim:wb2s");
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("a.bin"), b"the same").expect("a file");
+    let path = folder.path().join("a.bin").display().to_string();
+    desk.keys("3 o").types(&path).keys("enter");
+    desk.keys("=").types(&path).keys("enter").shows("compared: equal");
+    desk.keys("]").shows("no byte differs");
 }

@@ -1,15 +1,19 @@
 //! Tab 3: a file as hex and text, searched, with the text around each hit and what stands behind its encryption.
 
 mod actions;
+mod compare;
 mod hits;
+mod lists;
+mod marks;
 mod pane;
 mod place;
 mod prompt;
+mod select;
 mod view;
 
 use std::sync::Arc;
 
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyEvent, MouseEvent, MouseEventKind};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -17,21 +21,18 @@ use self::actions::{Action, KEYS};
 use self::hits::Found;
 use self::place::Place;
 use self::prompt::{Answer, Prompt};
+use self::select::Selection;
 use super::{Tab, TabId};
-use crate::image::entropy;
-use crate::image::search::{How, text_around};
-use crate::image::strings;
+use crate::image::search::How;
+use crate::image::sums::Sums;
+use crate::store::Notes;
 use crate::tui::effect::{Act, Response, Task};
 use crate::tui::keys::{self, KeyLine};
 use crate::tui::look::{self, Lens, Look, Looked, Seen};
 use crate::tui::msg::{Done, Target};
-use crate::tui::overlay::{Choose, JumpList, PickFile, Reader};
+use crate::tui::overlay::{PickFile, ProblemBox, Reader};
 use crate::tui::shared::{OpenFile, Shared, Step};
-use crate::tui::widgets::entropy_bar;
-use crate::units::size_text;
-
-/// Letters of the text shown for a hit in the list.
-const GLIMPSE: usize = 80;
+use crate::units::Span;
 
 /// State of the tab.
 #[derive(Default)]
@@ -46,6 +47,14 @@ pub struct Dump {
     last: Option<(String, How)>,
     /// The pane with the bytes as numbers is open.
     inspecting: bool,
+    selection: Option<Selection>,
+    /// Checksums of the selection, once they are made.
+    sums: Option<(Span, Sums)>,
+    /// The piece whose checksums are awaited.
+    summing: Option<Span>,
+    notes: Notes,
+    /// Places of the bookmarks in what is seen, by rising offset.
+    marks: Vec<u32>,
 }
 
 impl Dump {
@@ -87,6 +96,12 @@ impl Dump {
             Answer::Goto(at) => {
                 self.prompt = None;
                 self.jump(at);
+                return self.draw_selection();
+            }
+            Answer::Note(offset, note) => {
+                let seen = Arc::clone(seen);
+                self.prompt = None;
+                return self.keep_note(&seen, offset, note.as_deref());
             }
             Answer::Search { text, how, pattern } => {
                 let search = Arc::new(look::Search { seen: Arc::clone(seen), text: text.clone(), how, pattern });
@@ -111,10 +126,21 @@ impl Dump {
         let offset = self.seen.as_ref().and_then(|before| before.offset(self.place.cursor));
         let at = offset.and_then(|offset| seen.at_offset(offset)).unwrap_or(0);
         self.found = None;
+        self.selection = None;
         self.seen = Some(seen);
+        self.find_marks();
         self.place.top = 0;
         self.place.cursor = 0;
         self.jump(at);
+    }
+
+    /// Names that can be gone to.
+    fn names(&self, seen: &Seen) -> Vec<(String, u32)> {
+        let regions = seen.regions.iter().map(|region| (region.name.clone(), region.span.start));
+        let noted = self.notes.bookmarks.iter().filter(|bookmark| !bookmark.note.is_empty());
+        regions
+            .chain(noted.filter_map(|bookmark| Some((bookmark.note.clone(), seen.at_offset(bookmark.at)?))))
+            .collect()
     }
 
     fn movement(&mut self, action: Action, last: u32) -> bool {
@@ -173,42 +199,6 @@ const fn look(look: Look) -> Act {
     Act::work(Task::Look(look))
 }
 
-/// What the content of a file says about it.
-fn facts(seen: &Seen) -> Vec<String> {
-    let file = &seen.file;
-    let firmware = &file.firmware;
-    let mut lines = vec![
-        file.path.display().to_string(),
-        format!("{}, {}", size_text(file.bytes.len() as u64), file.about),
-        format!("SHA-256 {}", firmware.sha256),
-        String::new(),
-    ];
-    if let Some(family) = firmware.family {
-        lines.push(format!("chip {} ({})", family.name(), firmware.verdict));
-    }
-    lines.extend(firmware.votes.iter().map(|vote| format!("· {}", vote.evidence)));
-    if let Some(at) = firmware.natural_address {
-        lines.push(format!("belongs at flash address 0x{at:06X}"));
-    }
-    for part in &seen.parts {
-        let (file, code) = (part.file, part.code);
-        lines.push(format!(
-            "{}: file 0x{:06X} to 0x{:06X} is code 0x{:06X} to 0x{:06X}, key {}",
-            part.name,
-            file.start,
-            file.end(),
-            code.start,
-            code.end(),
-            part.key.name()
-        ));
-    }
-    if !firmware.problems.is_empty() {
-        lines.push(String::new());
-        lines.extend(firmware.problems.iter().map(|problem| format!("✘ {}", problem.what)));
-    }
-    lines
-}
-
 impl Tab for Dump {
     fn id(&self) -> TabId {
         TabId::Dump
@@ -225,6 +215,14 @@ impl Tab for Dump {
     fn hints(&self, cx: &Shared) -> Vec<KeyLine> {
         let actions: &[Action] = match (&cx.dump, &self.found) {
             (None, _) => &[Action::Open, Action::Backup],
+            _ if self.selection.is_some() => &[Action::Copy, Action::Save, Action::Select, Action::Clear],
+            _ if self.pair().is_some() => &[
+                Action::NextDifference,
+                Action::PreviousDifference,
+                Action::Differences,
+                Action::Compare,
+                Action::Goto,
+            ],
             (Some(_), None) => &[Action::Search, Action::Goto, Action::Regions, Action::Strings, Action::Code],
             (Some(_), Some(_)) => &[Action::Next, Action::Previous, Action::Hits, Action::Text, Action::Search],
         };
@@ -259,32 +257,57 @@ impl Tab for Dump {
         let Some(seen) = self.seen.clone() else {
             return if action == Action::Clear { Response::Ignored } else { Response::nothing() };
         };
-        if !self.movement(action, seen.last()) {
+        if select::is_shifted(&key) {
+            self.begin_shifted();
+        }
+        if self.movement(action, seen.last()) {
+            let drawn = if select::is_shifted(&key) { self.draw_shifted() } else { self.draw_selection() };
+            if let Response::Taken(acts) = drawn
+                && !acts.is_empty()
+            {
+                return Response::Taken(acts);
+            }
+        } else {
             match action {
                 Action::Search => self.prompt = Some(Prompt::search(self.last.as_ref())),
                 Action::Goto => {
-                    let names = seen.regions.iter().map(|region| (region.name.clone(), region.span.start)).collect();
+                    let names = self.names(&seen);
                     self.prompt = Some(Prompt::goto(&seen, names, self.place.cursor));
                 }
+                Action::Next if self.found.is_none() && self.pair().is_some() => return self.visit_difference(1),
+                Action::Previous if self.found.is_none() && self.pair().is_some() => return self.visit_difference(-1),
                 Action::Next | Action::Previous | Action::Hits if self.found.is_none() => {
                     self.prompt = Some(Prompt::search(self.last.as_ref()));
                 }
                 Action::Next => self.visit_hit(1),
                 Action::Previous => self.visit_hit(-1),
-                Action::Hits => return Response::Taken(self.hits_list(&seen)),
+                Action::Hits => {
+                    let list = self.found.as_ref().map(|found| Act::Open(Box::new(lists::hits(&seen, found))));
+                    return Response::Taken(list.into_iter().collect());
+                }
+                Action::Select => return self.toggle_selection(),
+                Action::Copy => return self.copy(&seen),
+                Action::Save => return self.save(&seen, cx),
+                Action::Mark => return self.ask_note(&seen),
+                Action::Marks => return self.marks_list(&seen),
+                Action::Compare => return self.compare(&seen, cx),
+                Action::NextDifference => return self.visit_difference(1),
+                Action::PreviousDifference => return self.visit_difference(-1),
+                Action::Differences => return self.differences_list(),
                 Action::Text => {
-                    let text = whole_text(&seen, self.place.cursor);
+                    let text = lists::whole_text(&seen, self.place.cursor);
                     return Response::act(Act::Open(Box::new(Reader::new("The text here", text))));
                 }
                 Action::Inspect => return self.inspect(&seen),
                 Action::Strings => return Response::act(look(Look::Strings(seen))),
                 Action::Store => return self.through(Lens::Store),
                 Action::Code => return self.through(Lens::Code),
-                Action::Regions => return Response::act(Act::Open(Box::new(regions(&seen, self.place.cursor)))),
+                Action::Regions => return Response::act(Act::Open(Box::new(lists::regions(&seen, self.place.cursor)))),
                 Action::Facts => {
-                    let reader = Reader::new(seen.file.name.clone(), facts(&seen));
+                    let reader = Reader::new(seen.file.name.clone(), lists::facts(&seen));
                     return Response::act(Act::Open(Box::new(reader)));
                 }
+                Action::Clear if self.selection.is_some() => self.selection = None,
                 Action::Clear if self.found.is_some() => self.found = None,
                 Action::Clear => return Response::Ignored,
                 _ => {}
@@ -297,18 +320,50 @@ impl Tab for Dump {
         let current = |file: &Arc<OpenFile>| cx.dump.as_ref().is_some_and(|open| Arc::ptr_eq(open, file));
         let same = |seen: &Arc<Seen>| self.seen.as_ref().is_some_and(|now| Arc::ptr_eq(now, seen));
         match done {
-            Done::Loaded(Target::Dump, Ok(_)) | Done::Saved { .. } => self.reset(cx),
+            Done::Loaded(Target::Dump, Ok(_)) | Done::Saved { .. } => {
+                self.reset(cx);
+                return cx.dump.iter().map(|file| look(Look::Notes(Arc::clone(file)))).collect();
+            }
+            Done::Loaded(Target::Second, Ok(second)) => {
+                return cx.dump.iter().map(|file| look(Look::Compare(Arc::clone(file), Arc::clone(second)))).collect();
+            }
+            Done::Looked(Looked::Notes(file, notes)) if current(file) => {
+                self.notes = notes.clone();
+                self.find_marks();
+            }
+            Done::Looked(Looked::NoNotes(file, problem)) if current(file) => {
+                return vec![Act::Open(Box::new(ProblemBox::new("bookmarks", problem.clone())))];
+            }
+            Done::Looked(Looked::Sums(seen, span, sums)) if same(seen) => {
+                self.sums = Some((*span, sums.clone()));
+                self.summing = None;
+                return self.want_sums();
+            }
             Done::Looked(Looked::Found(search, found)) if same(&search.seen) => return self.take(search, found),
             Done::Looked(Looked::Through(file, lens, seen)) if current(file) => match seen {
                 Some(seen) => self.see(Arc::clone(seen)),
                 None => return vec![Act::Say(format!("{} is not in this file", lens.name()))],
             },
             Done::Looked(Looked::Strings(seen, texts)) if same(seen) => {
-                return vec![Act::Open(Box::new(strings_list(seen, texts, self.place.cursor)))];
+                return vec![Act::Open(Box::new(lists::texts(seen, texts, self.place.cursor)))];
             }
             _ => {}
         }
         Vec::new()
+    }
+
+    fn mouse(&mut self, mouse: &MouseEvent, _cx: &Shared) -> Response {
+        let (Some(seen), Some(at)) = (&self.seen, self.place.at_cell(mouse.column, mouse.row)) else {
+            return Response::Ignored;
+        };
+        let at = at.min(seen.last());
+        if matches!(mouse.kind, MouseEventKind::Drag(_)) {
+            self.begin_shifted();
+            self.place.cursor = at;
+            return self.draw_shifted();
+        }
+        self.place.cursor = at;
+        self.draw_selection()
     }
 
     fn show(&mut self, at: u32, _cx: &Shared) {
@@ -321,59 +376,4 @@ impl Tab for Dump {
     fn view(&self, area: Rect, buf: &mut Buffer, cx: &Shared) {
         view::draw(self, area, buf, cx);
     }
-}
-
-impl Dump {
-    fn hits_list(&self, seen: &Arc<Seen>) -> Vec<Act> {
-        let Some(found) = &self.found else { return Vec::new() };
-        let hits: Arc<[(u32, u32)]> = found.hits.offsets.clone().into();
-        let kept = if hits.len() < found.hits.total { format!(", the first {}", hits.len()) } else { String::new() };
-        let title = format!("{} hits of {:?}{kept}", found.hits.total, found.text);
-        let (rows, seen) = (Arc::clone(&hits), Arc::clone(seen));
-        let line = move |index: usize| {
-            let at = rows.get(index).map_or(0, |(at, _)| *at);
-            let region = seen.region(at).map_or("", |region| region.name.as_str());
-            let text = text_around(&seen.bytes, at, GLIMPSE).text;
-            format!("0x{:06X}  {:<20.20}  {text}", seen.address(at), region)
-        };
-        let pick = move |index: usize| vec![Act::Show(hits.get(index).map_or(0, |(at, _)| *at))];
-        let row = found.number().saturating_sub(1);
-        vec![Act::Open(Box::new(JumpList::new(title, found.hits.offsets.len(), row, line, pick)))]
-    }
-}
-
-/// The text at a place, for the reader.
-fn whole_text(seen: &Seen, at: u32) -> Vec<String> {
-    match pane::text_at(seen, at) {
-        Some(text) => vec![text.title, String::new(), text.text],
-        None => vec![format!("There is no text at 0x{:06X}.", seen.address(at))],
-    }
-}
-
-fn regions(seen: &Seen, cursor: u32) -> Choose {
-    let lines = seen.regions.iter().map(|region| {
-        let bits = entropy::mean(&seen.entropy, region.span.start, region.span.end());
-        let start = seen.address(region.span.start);
-        let size = size_text(region.span.len.into());
-        format!("0x{start:06X}  {size:>9}  {} {bits:.1} bits  {}", entropy_bar::sign(bits), region.name)
-    });
-    let row = seen.regions.iter().position(|region| region.span.contains(cursor)).unwrap_or(0);
-    let starts: Vec<u32> = seen.regions.iter().map(|region| region.span.start).collect();
-    Choose::new("Regions, with their entropy per byte", lines.collect(), row, move |index| {
-        Act::Show(starts.get(index).copied().unwrap_or(0))
-    })
-}
-
-fn strings_list(seen: &Arc<Seen>, texts: &Arc<[strings::Text]>, cursor: u32) -> JumpList {
-    let row = texts.partition_point(|text| text.offset <= cursor as usize).saturating_sub(1);
-    let (seen, lines, fits) = (Arc::clone(seen), Arc::clone(texts), Arc::clone(texts));
-    let picks = Arc::clone(texts);
-    let line = move |index: usize| {
-        let Some(text) = lines.get(index) else { return String::new() };
-        let wide = if text.encoding == strings::Encoding::Utf16 { "16 " } else { "   " };
-        format!("0x{:06X} {wide} {}", seen.address(text.offset as u32), text.text)
-    };
-    let pick = move |index: usize| vec![Act::Show(picks.get(index).map_or(0, |text| text.offset as u32))];
-    JumpList::new(format!("{} texts", texts.len()), texts.len(), row, line, pick)
-        .filtered(move |index, wanted| fits.get(index).is_some_and(|text| text.text.to_lowercase().contains(wanted)))
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Dump;
+use super::{Dump, compare, select};
 use crate::image::{search, values};
 use crate::tui::look::{Lens, Seen};
 use crate::tui::theme::Role;
@@ -63,12 +63,16 @@ fn pin_map_at(seen: &Seen, at: u32) -> Option<Text> {
 /// The rows, at most `most` of them, `width` columns wide.
 pub fn lines(tab: &Dump, seen: &Seen, width: u16, most: u16) -> Vec<Line> {
     let mut lines = vec![place(tab, seen)];
-    if tab.inspecting {
+    if let Some(selection) = tab.selection {
+        lines.extend(select::summary(tab, seen, selection));
+    } else if tab.inspecting {
         lines.extend(inspector(seen, tab.place.cursor, width));
     } else if let Some((at, len)) = tab.on_hit()
         && let Some(text) = text_at(seen, tab.place.cursor.max(at))
     {
         lines = around(&text, tab.place.cursor - at, len, width, most);
+    } else if let Some(pair) = &seen.pair {
+        lines.extend(compare::summary(pair));
     }
     lines
 }
@@ -86,6 +90,9 @@ fn place(tab: &Dump, seen: &Seen) -> Line {
         (Lens::Code, Some(offset), _) => line.push((Role::Dim, format!("  = file 0x{offset:06X}"))),
         (_, _, Some(address)) => line.push((Role::Dim, format!("  = code 0x{address:06X}"))),
         _ => {}
+    }
+    if let Some(note) = tab.note_at(seen, at) {
+        line.extend([(Role::Key, "  ● ".to_owned()), (Role::Strong, note.to_owned())]);
     }
     line
 }

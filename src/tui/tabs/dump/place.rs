@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 
 use crate::image::plain;
 use crate::tui::look::Seen;
+use crate::tui::widgets::hex_grid;
 use crate::units::parse_size;
 
 /// What was drawn last.
@@ -15,6 +16,8 @@ pub struct Drawn {
     pub grid: Rect,
     /// Bytes in a row.
     pub per_row: u32,
+    /// First byte.
+    pub top: u32,
     /// Rows of the whole tab.
     pub rows: u16,
 }
@@ -62,6 +65,16 @@ impl Place {
         if row < first || row >= first + rows {
             self.top = row.saturating_sub(rows / 3) * per_row;
         }
+    }
+
+    /// The byte drawn in a cell of the screen.
+    pub fn at_cell(&self, column: u16, row: u16) -> Option<u32> {
+        let drawn = self.drawn.get();
+        if !drawn.grid.contains((column, row).into()) {
+            return None;
+        }
+        let byte = hex_grid::byte_at(column - drawn.grid.x, drawn.per_row)?;
+        Some(drawn.top + u32::from(row - drawn.grid.y) * drawn.per_row + byte)
     }
 
     /// The first byte to draw: where it was scrolled to, unless the window was changed so that the cursor left it.

@@ -27,6 +27,8 @@ pub enum Asking {
         /// Where the cursor is.
         cursor: u32,
     },
+    /// A note for a bookmark at this file offset; there may be one already.
+    Note(u32, bool),
 }
 
 /// A line that is being typed.
@@ -58,6 +60,8 @@ pub enum Answer {
         /// What to search for.
         pattern: Pattern,
     },
+    /// A note was entered for a bookmark at this file offset; `None` takes it away.
+    Note(u32, Option<String>),
 }
 
 impl Prompt {
@@ -76,11 +80,17 @@ impl Prompt {
         Self::new(Asking::Goto { seen: Arc::clone(seen), names, cursor }, Field::default())
     }
 
+    /// A prompt for the note of a bookmark at a file offset, with the note it has.
+    pub fn note(at: u32, note: Option<&str>) -> Self {
+        Self::new(Asking::Note(at, note.is_some()), Field::prefilled(note.unwrap_or_default()))
+    }
+
     /// What stands before the field.
     pub const fn label(&self) -> &'static str {
         match &self.asking {
             Asking::Search(how) => how.word(),
             Asking::Goto { .. } => "go to",
+            Asking::Note(..) => "note",
         }
     }
 
@@ -88,6 +98,8 @@ impl Prompt {
     pub fn help(&self) -> String {
         match &self.asking {
             Asking::Search(_) => "Enter search   Tab text/hex/UTF-16/regex   Esc back".to_owned(),
+            Asking::Note(_, true) => "Enter keep   Tab take it away   Esc back".to_owned(),
+            Asking::Note(_, false) => "Enter keep, also without words   Esc back".to_owned(),
             Asking::Goto { names, .. } => match place::fitting(self.typed(), names).first() {
                 Some((name, _)) => format!("Enter go   Tab {name}"),
                 None => "Enter go   an address, +100, c:code or a name".to_owned(),
@@ -110,6 +122,9 @@ impl Prompt {
             return Answer::Closed;
         }
         if keys::is(key, "tab") {
+            if let Asking::Note(at, true) = self.asking {
+                return Answer::Note(at, None);
+            }
             self.tab();
             return Answer::Editing;
         }
@@ -121,10 +136,14 @@ impl Prompt {
             return Answer::Editing;
         }
         let text = self.field.text().to_owned();
+        if let Asking::Note(at, _) = self.asking {
+            return Answer::Note(at, Some(text));
+        }
         if text.is_empty() {
             return Answer::Closed;
         }
         let entered = match &self.asking {
+            Asking::Note(..) => Ok(Answer::Closed),
             Asking::Goto { seen, names, cursor } => place::resolve(&text, seen, names, *cursor).map(Answer::Goto),
             Asking::Search(how) => match how.pattern(&text) {
                 Ok(pattern) => Ok(Answer::Search { text, how: *how, pattern }),
@@ -148,6 +167,7 @@ impl Prompt {
                 let place = How::ALL.iter().position(|known| known == how).unwrap_or(0);
                 *how = How::ALL[(place + 1) % How::ALL.len()];
             }
+            Asking::Note(..) => {}
             Asking::Goto { names, .. } => {
                 let (typed, times) = self.completed.take().unwrap_or_else(|| (self.field.text().to_owned(), 0));
                 let fitting = place::fitting(&typed, names);

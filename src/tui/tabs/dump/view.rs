@@ -8,17 +8,19 @@ use super::Dump;
 use super::pane;
 use super::place::Drawn;
 use crate::tui::glyph;
-use crate::tui::look::{Lens, Seen};
+use crate::tui::look::{Lens, Pair, Seen};
 use crate::tui::shared::Shared;
 use crate::tui::theme::Role;
 use crate::tui::widgets::hex_grid::{HexGrid, bytes_per_row};
 use crate::tui::widgets::scroll_bar::ScrollBar;
-use crate::tui::widgets::sheet::{Sheet, cut, split_rows};
+use crate::tui::widgets::sheet::{Sheet, column_rule, cut, split_columns, split_rows};
 use crate::tui::widgets::{chip_bar, entropy_bar};
 use crate::units::size_text;
 
 /// From this many rows on the entropy has one of its own.
 const ENTROPY_FROM: u16 = 16;
+/// From this width on two files stand side by side.
+const SIDE_BY_SIDE: u16 = 115;
 /// Rows of bytes that no pane takes away.
 const LEAST_BYTES: u16 = 5;
 
@@ -60,10 +62,14 @@ pub fn draw(tab: &Dump, area: Rect, buf: &mut Buffer, cx: &Shared) {
 }
 
 /// The bytes, and the scroll bar in the column behind them.
-fn bytes(tab: &Dump, seen: &Seen, grid: Rect, rows: u16, buf: &mut Buffer, cx: &Shared) {
+fn bytes(tab: &Dump, seen: &Seen, whole: Rect, rows: u16, buf: &mut Buffer, cx: &Shared) {
+    let (grid, second_grid) = match &seen.pair {
+        None => (whole, whole),
+        Some(pair) => halves(seen, pair, whole, buf, cx),
+    };
     let per_row = bytes_per_row(grid.width);
     let top = tab.place.visible_top(grid.height, per_row);
-    tab.place.drawn.set(Drawn { grid, per_row, rows });
+    tab.place.drawn.set(Drawn { grid, per_row, top, rows });
     let hits = tab.found.as_ref().map_or(&[][..], |found| &found.hits.offsets);
     let view = HexGrid {
         bytes: &seen.bytes,
@@ -72,14 +78,43 @@ fn bytes(tab: &Dump, seen: &Seen, grid: Rect, rows: u16, buf: &mut Buffer, cx: &
         cursor: tab.place.cursor,
         hits,
         here: tab.on_hit(),
-        selected: None,
-        marks: &[],
-        other: None,
+        selected: tab.selection.map(|selection| selection.span()),
+        marks: &tab.marks,
+        other: seen.pair.as_ref().map(|pair| &*pair.bytes),
     };
     view.render(grid, buf, &cx.theme);
-    let bar =
-        ScrollBar { len: seen.bytes.len() as u32, top, shown: u32::from(grid.height) * per_row, hits, marks: &[] };
-    bar.render(Rect { x: grid.right(), width: 1, ..grid }, buf, &cx.theme);
+    if let Some(pair) = &seen.pair {
+        let second = HexGrid { bytes: &pair.bytes, other: Some(&seen.bytes), hits: &[], here: None, ..view };
+        second.render(second_grid, buf, &cx.theme);
+    }
+    let hits = match &seen.pair {
+        Some(pair) if tab.found.is_none() => &pair.ranges,
+        _ => hits,
+    };
+    let shown = u32::from(grid.height) * per_row;
+    let bar = ScrollBar { len: seen.bytes.len() as u32, top, shown, hits, marks: &tab.marks };
+    bar.render(Rect { x: whole.right(), width: 1, ..whole }, buf, &cx.theme);
+}
+
+/// Room for two files: side by side where it is wide, else one above the other; each under its name.
+fn halves(seen: &Seen, pair: &Pair, whole: Rect, buf: &mut Buffer, cx: &Shared) -> (Rect, Rect) {
+    let (first, second) = if whole.width >= SIDE_BY_SIDE {
+        let (first, second) = split_columns(whole, whole.width / 2);
+        column_rule(second, buf, &cx.theme);
+        (first, second)
+    } else {
+        let (first, second) = split_rows(whole, whole.height.div_ceil(2));
+        // Both show the same number of rows.
+        (first, Rect { height: first.height.min(second.height), ..second })
+    };
+    let named = |area: Rect, name: &str, buf: &mut Buffer| {
+        let (head, body) = split_rows(area, 1);
+        Sheet::new(head, buf, &cx.theme).put(Role::Strong, name);
+        body
+    };
+    let first = named(first, &seen.file.name, buf);
+    let second = named(second, &pair.name, buf);
+    (Rect { height: first.height.min(second.height), ..first }, second)
 }
 
 fn empty(area: Rect, buf: &mut Buffer, cx: &Shared) {
@@ -104,6 +139,12 @@ fn title(tab: &Dump, seen: &Seen, area: Rect, buf: &mut Buffer, cx: &Shared) {
     let room = area.width.saturating_sub(state.width() as u16 + 1);
     let file = &seen.file;
     let mut left = Sheet::new(Rect { width: room, ..area }, buf, &cx.theme);
+    if let Some(pair) = &seen.pair {
+        left.put(Role::Strong, &file.name).put(Role::Warn, " compared with ").put(Role::Strong, &pair.name);
+        let right = Rect { x: area.x + room + 1, width: area.width.saturating_sub(room + 1), ..area };
+        Sheet::new(right, buf, &cx.theme).put(Role::Strong, state);
+        return;
+    }
     if seen.lens != Lens::File {
         left.put(Role::Warn, seen.lens.name());
         if let (Lens::Code, Some(part)) = (seen.lens, seen.parts.first()) {

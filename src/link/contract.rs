@@ -356,6 +356,28 @@ pub enum LinkError {
         /// Who has it, by the kernel's word.
         consumer: String,
     },
+    /// A flash programmer answers in a way that cannot be worked with.
+    #[error("{name}: {why}")]
+    Programmer {
+        /// The link.
+        name: String,
+        /// What it did.
+        why: String,
+    },
+    /// The user may not write to the USB adapter.
+    #[error("{name}: this user may not use the USB adapter")]
+    UsbDenied {
+        /// The link.
+        name: String,
+    },
+    /// No flash programmer is reached at that address.
+    #[error("{name} is not reached: {why}")]
+    NoProgrammer {
+        /// The link.
+        name: String,
+        /// The system's words.
+        why: String,
+    },
     /// A file behind the link cannot be used.
     #[error("{name}: {why}")]
     File {
@@ -493,6 +515,29 @@ impl Explain for LinkError {
                 what,
                 "a driver, a device-tree overlay or another program holds it",
                 "free it (`gpioinfo` shows who has it), or wire CEN to another line and name that one in cen=",
+            ),
+            Self::Programmer { .. } => Problem::new(
+                Class::NoDevice,
+                "E216",
+                what,
+                "it is no programmer of this kind, it lacks a command, or bytes were lost on the way",
+                "check address, port and rate (baud=); unplug the programmer, plug it in again and connect",
+            ),
+            Self::UsbDenied { .. } => Problem::new(
+                Class::Host,
+                "E218",
+                what,
+                "USB devices without a driver belong to root until a rule of udev says otherwise",
+                "echo 'SUBSYSTEM==\"usb\", ATTR{idVendor}==\"1a86\", ATTR{idProduct}==\"5512\", MODE=\"0660\", \
+                 GROUP=\"plugdev\"' | sudo tee /etc/udev/rules.d/60-bkbench-ch341.rules; sudo udevadm control --reload; \
+                 then unplug the adapter and plug it in again",
+            ),
+            Self::NoProgrammer { .. } => Problem::new(
+                Class::NoDevice,
+                "E217",
+                what,
+                "the programmer's server does not run, the name or port is wrong, or a firewall is in between",
+                "start the server, then check host and port: serprog:HOST:PORT",
             ),
             Self::File { .. } => Problem::new(
                 Class::Host,

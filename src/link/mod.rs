@@ -2,6 +2,7 @@
 
 pub mod boot_eeprom;
 mod cen;
+mod ch341;
 mod clock;
 pub mod contract;
 pub mod gpio;
@@ -14,6 +15,7 @@ pub mod lock;
 #[cfg(target_os = "linux")]
 mod rpi;
 mod serial;
+mod serprog;
 pub mod sim;
 pub mod spec;
 #[cfg(target_os = "linux")]
@@ -44,6 +46,8 @@ pub const DRIVERS: &[Driver] = &[
     #[cfg(target_os = "linux")]
     Driver { scheme: "spi", about: "SPI bus of this computer", open: spidev::open, endpoints: spidev::endpoints },
     Driver { scheme: "uart", about: "serial port", open: serial::open, endpoints: serial::endpoints },
+    Driver { scheme: "ch341", about: "CH341A USB adapter", open: ch341::open, endpoints: ch341::endpoints },
+    Driver { scheme: "serprog", about: "serprog flash programmer", open: serprog::open, endpoints: serprog::endpoints },
     Driver { scheme: "sim", about: "embedded simulated module", open: sim::open, endpoints: sim::endpoints },
 ];
 

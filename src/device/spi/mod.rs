@@ -159,9 +159,11 @@ impl ReadFlash for SpiFlash {
 
     fn slow_down(&mut self) -> Result<Option<u32>, DeviceError> {
         let Some(step) = setup::step_below(self.working_clock) else { return Ok(None) };
+        let before = self.working_clock;
         self.working_clock = self.bus.set_clock(step)?;
         self.facts.speed = self.working_clock;
-        Ok(Some(self.working_clock))
+        // An adapter with one clock has no lower one.
+        Ok((self.working_clock < before).then_some(self.working_clock))
     }
 
     fn rest(&mut self, time: Duration, watch: &mut dyn Watch) -> Result<(), DeviceError> {

@@ -11,7 +11,7 @@
 //!  args ─► cli ─┘ ◄────────────│  ONE thread,  │    └─► link::sim      (a module in memory)
 //!                   Event      │ owns the link │
 //!                              └──────┬────────┘
-//!                                     │ runs
+//!                                     │ runs          (also ch341 over USB, serprog over TCP and serial)
 //!                               job ► device ► codec (pure bytes) ► link
 //! ```
 //!

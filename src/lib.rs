@@ -80,6 +80,9 @@
 //! - **A write records itself** ([`job::Journal`]): before a group is touched and after it was proven, a line reaches the
 //!   disk. The next start finds the unfinished write of the connected chip ([`archive::unfinished`]); sectors that were
 //!   begun and not proven are *distrusted*, and the plan erases them again whatever they read.
+//! - **The computer is a folder** ([`link::host`]): what `links` and `doctor` say is worked out from the files of `/sys`,
+//!   `/proc` and `/etc` below a root, so that computers that are not at hand are tested. Nothing there opens a port.
+//! - **The supply is watched where jobs report** ([`link::supply`]): the session's runner samples it, so no job knows.
 //! - **A front end hands files in as traits** ([`job::Handed`]), because jobs open none.
 //! - **Faults of the line are met with patience, then with a lower speed** ([`device::ReadFlash::slow_down`]); a sector that
 //!   reads back wrong is erased and written again.

@@ -61,7 +61,7 @@ fn open_error(name: &str, error: &serialport::Error) -> LinkError {
             name,
             remedy: "plug the adapter in; `bkbench links` lists the ports that are here".to_owned(),
         },
-        Serial::Io(ErrorKind::PermissionDenied) => LinkError::Denied { name, group: "dialout" },
+        Serial::Io(ErrorKind::PermissionDenied) => super::host::denied(&name, "dialout"),
         // The crate reports a port held by somebody else as a missing device.
         Serial::NoDevice if Path::new(&name).exists() => {
             let by = owners::of_path(&Host::here(), &name).map(Box::new);

@@ -111,7 +111,7 @@ pub(super) fn open_error(node: Node, error: &std::io::Error) -> LinkError {
                      overlay for it"
                 .to_owned(),
         },
-        ErrorKind::PermissionDenied => LinkError::Denied { name, group: "spi" },
+        ErrorKind::PermissionDenied => super::host::denied(&name, "spi"),
         ErrorKind::ResourceBusy => {
             let by = super::host::owners::of_path(&super::host::Host::here(), &name).map(Box::new);
             LinkError::Busy { name, by }

@@ -268,3 +268,9 @@ fn endpoint(link: String, about: String, mut device: Device, denied: Option<Link
 pub fn access(node: &Path, group: &'static str) -> Option<LinkError> {
     reach::reach(&Host::here(), &node.to_string_lossy()).obstacle(&node.to_string_lossy(), group)
 }
+
+/// Why the system refused to open a node: the missing group, or the login that is older than it. `group` is the usual
+/// one for such a node.
+pub(super) fn denied(node: &str, group: &'static str) -> LinkError {
+    access(Path::new(node), group).unwrap_or_else(|| LinkError::Denied { name: node.to_owned(), group })
+}

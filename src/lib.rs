@@ -75,6 +75,9 @@
 //! - **A job belongs to its process, not to its terminal** ([`outlive`]): reports and watchers are served on the
 //!   session's thread, a hang-up stops only what does not change the chip, and a bus is locked ([`link::Lock`]) as long
 //!   as its link is open.
+//! - **The SPI clock tunes itself** ([`device::AttachOptions`]): a climb against two equal reads at the entry clock, a margin,
+//!   then a long look. Reads alone decide it, so that a backup sends no write enable; the write direction is proven where
+//!   a write begins ([`device::WriteFlash::prove_write_path`]). What worked is remembered through [`job::ClockMemory`].
 //! - **Time is the link's**: a job's events carry the time of the link's own clock, so that rates over the simulated
 //!   module are those of the module.
 //! - **A write records itself** ([`job::Journal`]): before a group is touched and after it was proven, a line reaches the

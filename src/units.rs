@@ -1,6 +1,7 @@
 //! Flash addresses, spans, sizes as people type them, and the four verdict words.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize};
@@ -152,6 +153,16 @@ pub fn clock_text(hz: u32) -> String {
         if (mhz - mhz.round()).abs() < 0.05 { format!("{mhz:.0} MHz") } else { format!("{mhz:.1} MHz") }
     } else {
         format!("{} kHz", hz / 1000)
+    }
+}
+
+/// A duration for people: `0.4 s`, `12 s`, `3 min 05 s`.
+pub fn time_text(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..10 => format!("{:.1} s", time.as_secs_f64()),
+        10..100 => format!("{seconds} s"),
+        _ => format!("{} min {:02} s", seconds / 60, seconds % 60),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Backups and unfinished writes of chips: from jobs to the store and back. Both front ends keep and find them through
 //! this module, so that one chip is known by the same key everywhere.
 
+pub mod clocks;
 pub mod unfinished;
 
 use std::path::{Path, PathBuf};
@@ -191,7 +192,7 @@ pub fn unproven(read: &BackupRead) -> Problem {
 /// What a link takes by the settings, where neither the link nor the command line says anything.
 pub const fn usual(settings: &Settings) -> crate::job::Usual {
     crate::job::Usual {
-        spi_clock: settings.spi.clock_hz,
+        spi_clock: settings.spi.fixed_clock(),
         spi_entry_clock: settings.spi.entry_clock_hz,
         uart_baud: settings.uart.baud,
         cen: settings.cen,

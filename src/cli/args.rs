@@ -384,6 +384,17 @@ pub enum SimAction {
         #[arg(long, value_name = "PATH")]
         path: Option<PathBuf>,
     },
+    /// Serve its flash to flashrom and other serprog clients, at a TCP port of this computer only
+    Serprog {
+        #[command(flatten)]
+        module: SimModule,
+        /// The flash part, by name or id: GD25Q16C, c84015; the module's usual one when left out
+        #[arg(long, value_name = "PART")]
+        flash: Option<String>,
+        /// The port on 127.0.0.1; 0 takes a free one
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        port: u16,
+    },
 }
 
 /// Which module is simulated, and how.

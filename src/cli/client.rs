@@ -23,6 +23,8 @@ pub struct Client {
     /// What the session has told so far.
     pub view: SessionView,
     signals: Signals,
+    /// Also shows what is only worth knowing.
+    pub notes: bool,
     /// The terminal went away during a job that changes the chip: what belongs to it is carried to its end.
     alone: bool,
     server: Server,
@@ -56,7 +58,7 @@ impl Client {
         .map_err(host)?;
         let signals = Signals::register().map_err(host)?;
         let (view, server) = (SessionView::default(), server.clone());
-        Ok(Self { session, events, view, signals, alone: false, server, bar: Bar::new(out), out })
+        Ok(Self { session, events, view, signals, notes: false, alone: false, server, bar: Bar::new(out), out })
     }
 
     /// Runs one job to its end.
@@ -133,7 +135,7 @@ impl Client {
             What::Phase { phase, total, .. } => self.bar.begin(phase.word(), *total),
             What::Progress { done, .. } => self.bar.progress(*done),
             What::Retried { what, .. } => self.bar.line(what),
-            What::Log(level, text) if *level != Level::Info => self.bar.line(text),
+            What::Log(level, text) if self.notes || *level != Level::Info => self.bar.line(text),
             What::Finished { .. } | What::Crashed(_) => self.bar.end(),
             _ => {}
         }

@@ -11,6 +11,8 @@ mod files;
 mod host;
 mod out;
 #[cfg(unix)]
+mod serprog;
+#[cfg(unix)]
 mod serve;
 mod share;
 mod template;
@@ -71,7 +73,9 @@ impl Context {
                 "give --link, for example --link sim:wb2s; `bkbench links` lists what is here",
             )
         })?;
-        ConnectSpec::new(&text, self.args.speed, &archive::usual(&self.settings)).map_err(|error| error.explain())
+        let wanted = ConnectSpec::new(&text, self.args.speed, &archive::usual(&self.settings));
+        let wanted = wanted.map_err(|error| error.explain())?;
+        Ok(ConnectSpec { clocks: archive::clocks::memory(wanted.link.name()), ..wanted })
     }
 }
 
@@ -197,6 +201,12 @@ fn look(context: &Context, command: Command) -> Result<(), Problem> {
         #[cfg(unix)]
         Command::Sim { what: args::SimAction::Uart { module, path } } => {
             serve::uart(context.out, &module.link(crate::link::WireKind::Uart), path.as_deref())
+        }
+        #[cfg(unix)]
+        Command::Sim { what: args::SimAction::Serprog { module, flash, port } } => {
+            let mut link = module.link(crate::link::WireKind::Spi);
+            link.query.extend(flash.map(|flash| ("flash".to_owned(), flash)));
+            serprog::serprog(context.out, &link, port)
         }
         Command::Config { action: ConfigAction::Show } => host::config(context),
         Command::Completions { shell } => host::completions(shell),

@@ -8,11 +8,23 @@ use crate::link::{Link, Wire};
 /// What may be chosen about attaching; everything has a sensible default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttachOptions {
-    /// Working speed: bit clock in Hz over SPI (8 MHz when absent), rate in baud over UART (921600 when absent). A
-    /// lower one is used when this one does not prove right.
+    /// Working speed: bit clock in Hz over SPI (the fastest that proves right with a margin when absent), rate in baud
+    /// over UART (921600 when absent). A lower one is used when this one does not prove right.
     pub speed: Option<u32>,
     /// Bit clock of the first SPI entry attempt in Hz; the sweep of the others follows all the same.
     pub entry_clock: Option<u32>,
+    /// SPI clocks that were worked at over this link before, the latest last. They shorten the search and are proven
+    /// again.
+    pub known: Vec<KnownClock>,
+}
+
+/// An SPI clock that was worked at before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownClock {
+    /// The flash it was worked at with.
+    pub jedec: [u8; 3],
+    /// Bit clock in Hz.
+    pub hz: u32,
 }
 
 /// Gets the chip's attention, identifies the flash and finds a speed that works. Waits for a board, or for a person's

@@ -204,6 +204,13 @@ pub trait ReadFlash {
 
 /// A flash that can also be changed.
 pub trait WriteFlash: ReadFlash {
+    /// Proves, without touching a cell, that commands reach the chip right at the present speed, and lowers it until they
+    /// do. Costs nothing where a protocol confirms each command, and nothing the second time at the same speed.
+    ///
+    /// # Errors
+    /// [`DeviceError::NoWriteEnable`] when they do not at any speed.
+    fn prove_write_path(&mut self, watch: &mut dyn Watch) -> Result<(), DeviceError>;
+
     /// Erases one unit at flash offset `at` (a multiple of the unit) and waits for its end, bounded by the part's
     /// limits. Does not prove that anything was erased: a protected part ignores the command.
     ///

@@ -10,7 +10,7 @@ mod testing;
 mod tie;
 mod uart;
 
-pub use attach::{AttachOptions, attach};
+pub use attach::{AttachOptions, KnownClock, attach};
 pub use contract::{
     Abilities, Cancelled, DeviceError, EraseUnit, Facts, Level, ReadFlash, SectorData, Seen, Unwatched, Watch,
     WriteFlash,

@@ -28,7 +28,8 @@ pub(super) fn write_time(plan: &Plan, situation: &Situation<'_>) -> Duration {
     let work = match situation.identity.wire {
         WireKind::Spi => {
             let second = speed / 8.0;
-            let program = pages * (typical.page_program.as_secs_f64() + 3.0 * SPI_MESSAGE) + written / second;
+            // WREN, program and the first look are one message; the looks that follow fall into the part's own time.
+            let program = pages * (typical.page_program.as_secs_f64() + 1.5 * SPI_MESSAGE) + written / second;
             // The survey reads at full clock; what is read back, and the final comparison, at half of it.
             program + chip / second + (changed + chip) * 2.0 / second
         }

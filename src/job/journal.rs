@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::backup::{Keeper, KeeperHandle};
+use super::clocks::{ClockMemory, ClocksHandle};
 use super::identify::Identity;
 use super::plan::Plan;
 use super::spec::WriteSpec;
@@ -69,6 +70,13 @@ impl KeeperHandle {
     /// Wraps a keeper.
     pub fn new(keeper: impl Keeper + 'static) -> Self {
         Self(Arc::new(Mutex::new(keeper)))
+    }
+}
+
+impl ClocksHandle {
+    /// Wraps a memory of clocks.
+    pub fn new(memory: impl ClockMemory + 'static) -> Self {
+        Self(Arc::new(Mutex::new(memory)))
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod advice;
 pub mod backup;
+pub mod clocks;
 pub mod estimate;
 pub mod identify;
 pub mod journal;
@@ -20,6 +21,7 @@ mod write;
 
 pub use advice::{Advice, after_failure};
 pub use backup::{BackupSpec, Earlier, Keeper, KeeperHandle, back_up};
+pub use clocks::{ClockMemory, ClocksHandle, Remembered};
 pub use identify::{FlashIdentity, Identity};
 pub use journal::{Handed, Journal, JournalHandle, Start};
 pub use plan::{Action, Group, Plan, Run, Situation, plan};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::report::{JobError, Reporter};
-use crate::device::{Cancelled, Level, ReadFlash, Watch};
+use crate::device::{Cancelled, Level, ReadFlash, Watch, WriteFlash};
 
 /// How long the first pause is; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -20,6 +20,17 @@ pub(super) fn back_off<D: ReadFlash + ?Sized>(
     {
         run.note(Level::Warning, format!("going slower: {speed} from now on"));
         run.slowed(speed);
+    }
+    Ok(())
+}
+
+/// Makes sure that commands reach the chip right before the first one that changes it, at a lower speed where that helps.
+pub(super) fn prove_write_path(device: &mut dyn WriteFlash, run: &mut dyn Reporter) -> Result<(), JobError> {
+    let before = device.facts().speed;
+    device.prove_write_path(run)?;
+    let now = device.facts().speed;
+    if now != before {
+        run.slowed(now);
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::patience::prove_write_path;
 use super::spec::{Outcome, ProtectGoal};
 use super::{JobError, Reporter};
 use crate::chip::Part;
@@ -191,6 +192,7 @@ pub fn change(
         run.note(Level::Info, "the status registers already are as wanted; nothing was written to them".to_owned());
         return Ok(before.clone());
     };
+    prove_write_path(device, run)?;
     let now = device.write_status(&change)?;
     let after = Protection::decode(Some(now), Some(part), size, device.abilities());
     run.note(Level::Info, format!("status registers {status} → {now}: {}", after.sentence));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::backup::BackupSpec;
+use super::clocks::ClocksHandle;
 use super::identify::Identity;
 use super::journal::JournalHandle;
 use super::plan::Plan;
@@ -98,21 +99,24 @@ impl JobSpec {
 }
 
 /// Where to connect to, and how fast.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConnectSpec {
     /// The link.
     pub link: LinkSpec,
-    /// Bit clock in Hz (SPI) or rate in baud (UART); `None` takes the wire's usual speed.
+    /// Bit clock in Hz (SPI) or rate in baud (UART); `None` finds the fastest clock that proves right over SPI, and takes
+    /// the usual rate over UART.
     pub speed: Option<u32>,
     /// Bit clock of the first SPI entry attempt in Hz.
     pub entry_clock: Option<u32>,
+    /// Where the SPI clocks that worked over this link are remembered.
+    pub clocks: Option<ClocksHandle>,
 }
 
 /// What a link takes where neither the link nor the command line says anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usual {
-    /// Bit clock for reading and writing, in Hz.
-    pub spi_clock: u32,
+    /// Bit clock for reading and writing, in Hz; `None` finds the fastest that proves right.
+    pub spi_clock: Option<u32>,
     /// Bit clock of the first SPI entry attempt, in Hz.
     pub spi_entry_clock: u32,
     /// UART rate in baud.
@@ -141,11 +145,16 @@ impl ConnectSpec {
         };
         // A simulated module shows its favourite wire, which may not be the one guessed here: the device knows.
         let fallback = match link.scheme.as_str() {
-            "spi" | "serprog" => Some(usual.spi_clock),
+            "spi" | "serprog" => usual.spi_clock,
             "uart" => Some(usual.uart_baud),
             _ => None,
         };
-        Ok(Self { link, speed: speed.or(own).or(fallback), entry_clock: spi.then_some(usual.spi_entry_clock) })
+        Ok(Self {
+            link,
+            speed: speed.or(own).or(fallback),
+            entry_clock: spi.then_some(usual.spi_entry_clock),
+            clocks: None,
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::identify::Identity;
 use super::journal::{JournalHandle, Start};
-use super::patience::{Quiet, back_off};
+use super::patience::{Quiet, back_off, prove_write_path};
 use super::plan::{self, Action, Group, Plan, Situation, hex, overlay};
 use super::protect::{self, Protection, Range};
 use super::repair::put_back;
@@ -96,6 +96,9 @@ pub fn write(
         let status = spec.interrupted.as_ref().and_then(|left| left.status).or(before.status);
         let start = Start { spec, plan: &plan, identity: &identity, status };
         journal.get().begin(&start).map_err(JobError::Journal)?;
+    }
+    if !plan.is_empty() {
+        prove_write_path(device, run)?;
     }
     if plan.unlock.is_some() && !plan.is_empty() {
         run.phase(Phase::Unlock, 0);

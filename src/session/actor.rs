@@ -8,7 +8,7 @@ use super::dispatch;
 use super::event::{Event, JobId, LinkState, What};
 use super::runner::{Runner, Timeline};
 use crate::device::{DeviceError, WriteFlash};
-use crate::job::{JobError, JobSpec, Outcome, Reporter};
+use crate::job::{JobError, JobSpec, Outcome, Remembered, Reporter};
 use crate::link::supply::{Record, SUSPECT, Supply};
 use crate::link::{Link, LinkError, LinkInfo, LinkSpec, Lock};
 use crate::problem::{Class, Explain, Problem};
@@ -51,6 +51,8 @@ pub struct Actor {
 pub(super) struct Connection {
     pub device: Box<dyn WriteFlash>,
     pub info: LinkInfo,
+    /// Where the clock that works is remembered.
+    pub clocks: Option<Remembered>,
     /// Last, so that the bus is free only after the device has let the chip go.
     pub lock: Option<Lock>,
 }

@@ -7,7 +7,7 @@ use super::actor::{Connection, Opener};
 use super::event::{LinkState, What};
 use super::runner::Runner;
 use crate::device::{AttachOptions, attach};
-use crate::job::{self, ConnectSpec, JobError, JobSpec, Outcome, Phase, Reporter, identify, protect};
+use crate::job::{self, ConnectSpec, JobError, JobSpec, Outcome, Phase, Remembered, Reporter, identify, protect};
 use crate::link::Lock;
 
 /// Runs one job to its end.
@@ -25,11 +25,22 @@ pub(super) fn run(
         }
         _ => {}
     }
+    let result = work(spec, connection, runner);
+    // The wires may have asked for a lower clock.
+    if let Some(Connection { device, clocks: Some(clocks), .. }) = connection {
+        clocks.update(device.as_ref(), runner);
+    }
+    result
+}
+
+/// A job of an open link.
+fn work(spec: &JobSpec, connection: &mut Option<Connection>, runner: &mut Runner<'_>) -> Result<Outcome, JobError> {
     let Some(Connection { device, info, .. }) = connection.as_mut() else {
         return Err(JobError::NotConnected { job: spec.title() });
     };
     let device = device.as_mut();
     match spec {
+        // They open and close the link themselves.
         JobSpec::Connect(_) | JobSpec::Disconnect => Ok(Outcome::Disconnected),
         JobSpec::Identify => {
             device.identify_again()?;
@@ -69,13 +80,21 @@ fn connect(
     let link = opener(&wanted.link)?;
     let info = link.info.clone();
     runner.attach_clock(Rc::clone(&link.clock));
-    let mut device = attach(link, &AttachOptions { speed: wanted.speed, entry_clock: wanted.entry_clock }, runner)?;
+    let known = wanted.clocks.as_ref().map(|clocks| clocks.get().known()).unwrap_or_default();
+    let options = AttachOptions { speed: wanted.speed, entry_clock: wanted.entry_clock, known };
+    let mut device = attach(link, &options, runner)?;
     let speed = device.facts().speed;
     runner.emit(What::Link(LinkState::Open { info: info.clone(), speed }));
     let identity = identify::identify(device.as_mut(), &info, runner)?;
     let protection = protect::read(device.as_mut())?;
     runner.protection(Arc::new(protection));
-    *connection = Some(Connection { device, info, lock });
+    // A clock that a person chose says nothing about the module.
+    let clocks = wanted.clocks.clone().filter(|_| wanted.speed.is_none());
+    let mut clocks = clocks.map(|clocks| Remembered::new(clocks, &identity));
+    if let Some(clocks) = &mut clocks {
+        clocks.update(device.as_ref(), runner);
+    }
+    *connection = Some(Connection { device, info, clocks, lock });
     Ok(Outcome::Connected(Arc::new(identity)))
 }
 

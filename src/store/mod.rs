@@ -1,7 +1,8 @@
 //! What is kept on disk: settings, files read and written whole, proven backups, the records of unfinished writes and
-//! backups. No file of the user is ever replaced.
+//! backups, clocks that worked. No file of the user is ever replaced.
 
 pub mod backup;
+pub mod clocks;
 pub mod files;
 pub mod journal;
 pub mod notes;

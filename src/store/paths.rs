@@ -61,6 +61,11 @@ impl Folders {
         self.data.join("notes")
     }
 
+    /// The file with the SPI clocks that worked.
+    pub fn clocks(&self) -> PathBuf {
+        self.data.join("clocks.toml")
+    }
+
     /// The folder of reports about jobs that changed a chip.
     pub fn reports(&self) -> PathBuf {
         self.data.join("reports")

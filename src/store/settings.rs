@@ -44,8 +44,8 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Spi {
-    /// Clock for reading and writing in Hz, 1 kHz to 50 MHz.
-    #[serde(deserialize_with = "clock")]
+    /// Clock for reading and writing in Hz, 1 kHz to 50 MHz; 0 finds the fastest that proves right.
+    #[serde(deserialize_with = "clock_or_none")]
     pub clock_hz: u32,
     /// Clock while the chip is brought into its flash mode, in Hz, 1 kHz to 50 MHz.
     #[serde(deserialize_with = "clock")]
@@ -95,9 +95,16 @@ impl Default for Settings {
 }
 
 impl Default for Spi {
-    /// Clocks that public tools use with success (spi-flash.md §1 and §2).
+    /// The entry clock is one that public tools use with success (spi-flash.md §2).
     fn default() -> Self {
-        Self { clock_hz: 8_000_000, entry_clock_hz: 50_000 }
+        Self { clock_hz: 0, entry_clock_hz: 50_000 }
+    }
+}
+
+impl Spi {
+    /// The clock asked for; `None` when it is to be found.
+    pub const fn fixed_clock(&self) -> Option<u32> {
+        if self.clock_hz == 0 { None } else { Some(self.clock_hz) }
     }
 }
 
@@ -130,6 +137,13 @@ fn gpio<'de, D: Deserializer<'de>>(value: D) -> Result<u8, D::Error> {
 
 fn clock<'de, D: Deserializer<'de>>(value: D) -> Result<u32, D::Error> {
     within(value, 1_000, 50_000_000, "Hz")
+}
+
+fn clock_or_none<'de, D: Deserializer<'de>>(value: D) -> Result<u32, D::Error> {
+    within(value, 0, 50_000_000, "Hz").and_then(|hz| match hz {
+        1..1_000 => Err(D::Error::custom(format!("{hz} is neither 0 nor 1000 to 50000000 Hz"))),
+        hz => Ok(hz),
+    })
 }
 
 fn baud<'de, D: Deserializer<'de>>(value: D) -> Result<u32, D::Error> {
@@ -216,7 +230,7 @@ impl Settings {
     /// Clock in Hz or rate in baud for links of this scheme; `None` for those without a wire of their own.
     pub fn speed_for(&self, scheme: &str) -> Option<u32> {
         match scheme {
-            "spi" | "ch341" | "serprog" => Some(self.spi.clock_hz),
+            "spi" | "ch341" | "serprog" => self.spi.fixed_clock(),
             "uart" | "tcp" | "rfc2217" => Some(self.uart.baud),
             _ => None,
         }

@@ -4,8 +4,11 @@
 
 mod access;
 mod cli;
+mod clock;
 mod configure;
 mod cut;
+#[cfg(unix)]
+mod flashrom;
 #[cfg(unix)]
 mod hosts;
 mod layers;

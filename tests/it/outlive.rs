@@ -127,7 +127,7 @@ impl Place {
     }
 }
 
-const LIVE: &str = "sim:wb2s?chip=chip.bin&pace=line&wire=spi";
+const LIVE: &str = "sim:wb2s?chip=chip.bin&pace=line&wire=spi&faults=clock:50M";
 const WRITE: [&str; 11] = [
     "--link",
     LIVE,

@@ -11,6 +11,8 @@ use crate::link::{Clock, LinkError, SpiLink};
 const NOBODY: u8 = 0xFF;
 /// Reads of FF in a row that are believed.
 const NOBODY_READS: u32 = 3;
+/// How long one look at WIP lasts: the register may be read on and on in one frame (spi-flash.md §4).
+const LOOK_TIME: Duration = Duration::from_micros(64);
 /// A frame of a read takes at most this long, so that a job can be stopped between two of them.
 const FRAME_TIME: Duration = Duration::from_millis(50);
 
@@ -22,6 +24,16 @@ pub(super) struct Busy {
     pub limit: Duration,
     /// Pause between two looks at WIP.
     pub poll: Duration,
+}
+
+/// How a wait for WIP ended.
+struct End {
+    /// When the look began that saw WIP at 0.
+    last_look: Duration,
+    /// Which look that was, from 1.
+    looks: u32,
+    /// WIP was 0 from the beginning of that look on.
+    at_once: bool,
 }
 
 /// The bus with a flash on it.
@@ -109,12 +121,53 @@ impl NorBus {
 
     /// Waits until WIP is 0.
     pub fn wait_idle(&mut self, busy: Busy) -> Result<(), DeviceError> {
+        self.follow(busy).map(|_| ())
+    }
+
+    /// Sends WREN to an idle part, a look whether it took, and one command that needs it, and waits for the end of its
+    /// work. The three go out together: without WEL the part drops the command by itself.
+    ///
+    /// `usual` is how long such work takes until it is worth looking; it follows what is seen.
+    pub fn change(&mut self, command: &[u8], busy: Busy, usual: &mut Duration) -> Result<(), DeviceError> {
+        let (mut enable, mut look) = ([opcode::WRITE_ENABLE], opcode::read_status(opcode::READ_STATUS_1));
+        self.frame.clear();
+        self.frame.extend_from_slice(command);
+        self.wire.exchange_all(&mut [&mut enable, &mut look, &mut self.frame])?;
+        let begun = self.clock.now();
+        let [_, status] = look;
+        if status & (opcode::WIP | opcode::WEL) != opcode::WEL {
+            return Err(DeviceError::NoWriteEnable { at: busy.at, status });
+        }
+        self.clock.sleep(*usual);
+        let end = self.follow(busy)?;
+        if end.looks > 1 {
+            *usual = end.last_look.saturating_sub(begun);
+        } else if end.at_once {
+            // It may have been over for a while.
+            *usual -= *usual / 16;
+        }
+        Ok(())
+    }
+
+    /// Looks at WIP until it is 0.
+    fn follow(&mut self, busy: Busy) -> Result<End, DeviceError> {
         let until = self.clock.now() + busy.limit;
-        let mut nobody = 0;
+        let bytes = u64::from(self.wire.clock() / 8) * LOOK_TIME.as_micros() as u64 / 1_000_000;
+        let room = self.longest_frame().saturating_sub(1).max(1);
+        let (mut nobody, mut looks) = (0, 0);
         loop {
-            let status = self.status(opcode::READ_STATUS_1)?;
+            let last_look = self.clock.now();
+            looks += 1;
+            self.frame.clear();
+            self.frame.resize(1 + (bytes as usize).clamp(1, room), 0);
+            if let Some(first) = self.frame.first_mut() {
+                *first = opcode::READ_STATUS_1;
+            }
+            self.wire.exchange(&mut self.frame)?;
+            let status = self.frame.last().copied().unwrap_or(NOBODY);
             if status & opcode::WIP == 0 {
-                return Ok(());
+                let at_once = self.frame.get(1).is_some_and(|first| first & opcode::WIP == 0);
+                return Ok(End { last_look, looks, at_once });
             }
             nobody = if status == NOBODY { nobody + 1 } else { 0 };
             if nobody == NOBODY_READS {
@@ -127,13 +180,21 @@ impl NorBus {
         }
     }
 
-    /// Sends WREN to an idle part and looks whether it took: the two frames go out together, the look is a read of its
-    /// own all the same.
-    pub fn write_enable(&mut self, at: u32) -> Result<(), DeviceError> {
-        let (mut enable, mut look) = ([opcode::WRITE_ENABLE], opcode::read_status(opcode::READ_STATUS_1));
-        self.wire.exchange_all(&mut [&mut enable, &mut look])?;
-        let [_, status] = look;
-        let ready = status & (opcode::WIP | opcode::WEL) == opcode::WEL;
-        if ready { Ok(()) } else { Err(DeviceError::NoWriteEnable { at, status }) }
+    /// Sets WEL and clears it again, over and over; the status register that was not as it should be, if one was. Touches
+    /// no cell and leaves WEL cleared.
+    pub fn enable_rounds(&mut self, rounds: usize) -> Result<Result<(), u8>, LinkError> {
+        let look = opcode::read_status(opcode::READ_STATUS_1);
+        for _ in 0..rounds {
+            let (mut enable, mut disable) = ([opcode::WRITE_ENABLE], [opcode::WRITE_DISABLE]);
+            let (mut set, mut clear) = (look, look);
+            self.wire.exchange_all(&mut [&mut enable, &mut set, &mut disable, &mut clear])?;
+            for ([_, status], wanted) in [(set, opcode::WEL), (clear, 0)] {
+                if status & (opcode::WIP | opcode::WEL) != wanted {
+                    self.send(&[opcode::WRITE_DISABLE])?;
+                    return Ok(Err(status));
+                }
+            }
+        }
+        Ok(Ok(()))
     }
 }

@@ -10,6 +10,7 @@ mod hand;
 mod setup;
 #[cfg(test)]
 mod tests;
+mod tune;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,14 +21,16 @@ use super::contract::{Abilities, DeviceError, EraseUnit, Facts, ReadFlash, Secto
 use super::guard::{in_range, may_erase, wait};
 use super::status::{StatusAccess, carry_out};
 use super::tie::Tie;
-use crate::chip::Limits;
+use crate::chip::{Limits, Part, Typical};
 use crate::codec::nor::opcode;
 use crate::codec::nor::{StatusBytes, StatusChange, StatusWrite};
 use crate::link::{Clock, LinkInfo, ResetLine, SpiLink};
-use crate::units::{PAGE, SECTOR, Span};
+use crate::units::{BLOCK, PAGE, SECTOR, Span, clock_text};
 
 /// Id reads that have to agree (spi-flash.md §2).
 const ID_READS: usize = 5;
+/// Rounds of write enable and write disable that have to be taken (spi-flash.md §11).
+const ENABLE_ROUNDS: usize = 64;
 /// How long CEN is held low to start the firmware (spi-flash.md §2: 100 ms is enough).
 const RESET_PULSE: Duration = Duration::from_millis(100);
 
@@ -48,8 +51,12 @@ pub(super) struct SpiFlash {
     clock: Rc<dyn Clock>,
     facts: Facts,
     limits: Limits,
+    /// How long this part takes: its family's times at first, then what was seen.
+    usual: Typical,
     /// Bit clock that was proven to read right, in Hz.
     working_clock: u32,
+    /// Highest bit clock at which write enable was proven to be taken, in Hz; 0 before.
+    write_clock: u32,
 }
 
 impl SpiFlash {
@@ -70,7 +77,9 @@ impl SpiFlash {
             access,
             clock,
             limits: setup.facts.part.map_or_else(Limits::of_any_part, |part| part.limits()),
+            usual: usual(setup.facts.part),
             working_clock: setup.facts.speed,
+            write_clock: 0,
             facts: setup.facts,
         })
     }
@@ -91,26 +100,35 @@ impl SpiFlash {
     /// The sectors of `expected` that read differently at the present clock.
     fn differing(&mut self, at: u32, expected: &[u8], watch: &mut dyn Watch) -> Result<Vec<u32>, DeviceError> {
         let mut differing = Vec::new();
-        let mut seen = [0_u8; SECTOR as usize];
-        for (sector, wanted) in (at..).step_by(SECTOR as usize).zip(expected.chunks(SECTOR as usize)) {
+        let mut seen = vec![0_u8; BLOCK as usize];
+        for (block, wanted) in (at..).step_by(BLOCK as usize).zip(expected.chunks(BLOCK as usize)) {
             let Some(seen) = seen.get_mut(..wanted.len()) else { continue };
-            self.read_frames(sector, seen, watch)?;
-            if seen != wanted {
-                differing.push(sector);
-            }
+            self.read_frames(block, seen, watch)?;
+            let sectors = seen.chunks(SECTOR as usize).zip(wanted.chunks(SECTOR as usize));
+            let wrong = (block..).step_by(SECTOR as usize).zip(sectors).filter(|(_, (seen, wanted))| seen != wanted);
+            differing.extend(wrong.map(|(sector, _)| sector));
         }
         Ok(differing)
     }
 
     /// WREN, the proof that it took, one command, and the end of its work. Every change of the flash passes here.
-    fn change(&mut self, command: &[u8], busy: Busy) -> Result<(), DeviceError> {
-        if self.facts.tie == Tie::Loose {
-            return Err(DeviceError::NotBehindCen);
-        }
-        self.bus.write_enable(busy.at)?;
-        self.bus.send(command)?;
-        self.bus.wait_idle(busy)?;
-        Ok(())
+    fn change(&mut self, command: &[u8], busy: Busy, usual: &mut Duration) -> Result<(), DeviceError> {
+        self.is_behind_cen()?;
+        self.bus.change(command, busy, usual)
+    }
+
+    fn is_behind_cen(&self) -> Result<(), DeviceError> {
+        if self.facts.tie == Tie::Loose { Err(DeviceError::NotBehindCen) } else { Ok(()) }
+    }
+}
+
+/// Well below what the part's family usually takes: too early is learned from at once, too late only bit by bit.
+fn usual(part: Option<&Part>) -> Typical {
+    let typical = part.map_or_else(Typical::of_any_part, Part::typical);
+    Typical {
+        page_program: typical.page_program / 8,
+        sector_erase: typical.sector_erase / 8,
+        block_erase: typical.block_erase / 8,
     }
 }
 
@@ -158,7 +176,7 @@ impl ReadFlash for SpiFlash {
     }
 
     fn slow_down(&mut self) -> Result<Option<u32>, DeviceError> {
-        let Some(step) = setup::step_below(self.working_clock) else { return Ok(None) };
+        let Some(step) = tune::step_below(self.working_clock) else { return Ok(None) };
         let before = self.working_clock;
         self.working_clock = self.bus.set_clock(step)?;
         self.facts.speed = self.working_clock;
@@ -176,14 +194,36 @@ impl ReadFlash for SpiFlash {
 }
 
 impl WriteFlash for SpiFlash {
+    fn prove_write_path(&mut self, watch: &mut dyn Watch) -> Result<(), DeviceError> {
+        self.is_behind_cen()?;
+        let poll = Duration::from_millis(10);
+        self.bus.wait_idle(Busy { request: "write enable", at: 0, limit: self.limits.block_erase, poll })?;
+        while self.write_clock < self.working_clock {
+            watch.checkpoint()?;
+            let Err(status) = self.bus.enable_rounds(ENABLE_ROUNDS)? else {
+                self.write_clock = self.working_clock;
+                break;
+            };
+            let at = self.working_clock;
+            let Some(lower) = self.slow_down()? else { return Err(DeviceError::NoWriteEnable { at: 0, status }) };
+            let text = format!("write enable is not taken every time at {}", clock_text(at));
+            watch.retried(format!("{text}; going on at {}", clock_text(lower)));
+        }
+        Ok(())
+    }
+
     fn erase(&mut self, unit: EraseUnit, at: u32) -> Result<(), DeviceError> {
         may_erase(unit, at, 0, self.facts.size)?;
-        let (command, limit, poll) = match unit {
-            EraseUnit::Sector => (opcode::erase_sector(at), self.limits.sector_erase, Duration::from_millis(1)),
-            EraseUnit::Block => (opcode::erase_block(at), self.limits.block_erase, Duration::from_millis(10)),
+        let Typical { mut sector_erase, mut block_erase, .. } = self.usual;
+        let (command, limit, poll, usual) = match unit {
+            EraseUnit::Sector => (opcode::erase_sector(at), self.limits.sector_erase, 1, &mut sector_erase),
+            EraseUnit::Block => (opcode::erase_block(at), self.limits.block_erase, 10, &mut block_erase),
         };
+        let poll = Duration::from_millis(poll);
         self.bus.wait_idle(Busy { request: "erase", at, limit: self.limits.block_erase, poll })?;
-        self.change(&command, Busy { request: "erase", at, limit, poll })
+        self.change(&command, Busy { request: "erase", at, limit, poll }, usual)?;
+        self.usual = Typical { sector_erase, block_erase, ..self.usual };
+        Ok(())
     }
 
     fn program(&mut self, at: u32, data: &SectorData) -> Result<(), DeviceError> {
@@ -203,7 +243,10 @@ impl WriteFlash for SpiFlash {
                 first: at,
                 end: at + SECTOR,
             })?;
-            self.change(&command, busy(page.start, self.limits.page_program))?;
+            let busy = busy(page.start, self.limits.page_program);
+            let mut usual = self.usual.page_program;
+            self.change(&command, busy, &mut usual)?;
+            self.usual.page_program = usual;
         }
         Ok(())
     }
@@ -265,6 +308,8 @@ impl StatusAccess for SpiFlash {
         self.bus.wait_idle(Busy { limit: self.limits.block_erase, ..busy })?;
         let mut command = vec![write.opcode];
         command.extend_from_slice(write.values());
-        self.change(&command, busy)
+        // Too rare to learn from.
+        let mut usual = Duration::ZERO;
+        self.change(&command, busy, &mut usual)
     }
 }

@@ -1,4 +1,4 @@
-//! After entry: the part, its size by independent sources, and a clock at which it reads right.
+//! After entry: the part, its size by independent sources, and the clock to work at.
 
 use std::time::Duration;
 
@@ -6,26 +6,16 @@ use super::super::attach::AttachOptions;
 use super::super::contract::{DeviceError, Facts, Level, Watch};
 use super::bus::{Busy, NorBus};
 use super::entry::Entered;
+use super::tune::{Tuner, Wish};
 use crate::chip::{Limits, part};
 use crate::codec::nor::sfdp;
 use crate::link::{LinkInfo, WireKind};
-use crate::units::{SECTOR, clock_text, hex_text, size_text};
+use crate::units::{hex_text, size_text};
 
-/// Working clock when nobody asks for another one: in use by a published tool, and kind to jumper wires.
-const DEFAULT_CLOCK: u32 = 8_000_000;
-/// Steps down when a clock misreads, in Hz.
-const LADDER: [u32; 6] = [8_000_000, 4_000_000, 2_000_000, 1_000_000, 500_000, 100_000];
-/// Id reads that have to be right at a clock.
-const CLOCK_IDS: usize = 16;
-/// Reads of the sample sector that have to be right at a clock.
-const CLOCK_READS: usize = 2;
 /// Addresses are three bytes long.
 const REACH: u32 = 1 << 24;
 /// Bytes compared to find out where addresses wrap.
 const WRAP_SAMPLE: usize = 256;
-/// Where a sector of mixed content is likely: boot loader, application, RF data.
-const SAMPLES: [u32; 4] = [0x00_0000, 0x01_1000, 0x04_0000, 0x1E_0000];
-
 /// What was found out.
 pub(super) struct Setup {
     pub facts: Facts,
@@ -51,8 +41,9 @@ pub(super) fn set_up(
     bus.plain_read_limit = part.map_or(33_000_000, |part| part.max_clock_03_hz);
     let (size, size_sources) = find_size(bus, id, &mut evidence, watch)?;
     let highest = part.map_or(50_000_000, |part| part.max_clock_0b_hz);
-    let asked = options.speed.unwrap_or(DEFAULT_CLOCK).min(highest);
-    let speed = find_clock(bus, id, asked, size, &mut evidence, watch)?;
+    let known = options.known.iter().rev().find(|known| known.jedec == id).map(|known| known.hz);
+    let wish = options.speed.map_or(Wish::Fastest(known), Wish::Fixed);
+    let speed = Tuner::new(bus, id, size, watch)?.find(wish, highest, &mut evidence)?;
     if info.simulated {
         evidence.push("embedded module: nothing here is a statement about silicon".to_owned());
     }
@@ -127,84 +118,4 @@ fn wraps_at(bus: &mut NorBus, size: u32) -> Result<Option<String>, DeviceError> 
     let mixed = start.iter().any(|byte| *byte != start[0]);
     Ok((mixed && start == end && start != half)
         .then(|| format!("address wrap: 0x{size:06X} reads as 0x000000, 0x{:06X} does not", size / 2)))
-}
-
-/// The next lower working clock; `None` below all of them.
-pub(super) fn step_below(clock: u32) -> Option<u32> {
-    LADDER.into_iter().find(|step| *step < clock)
-}
-
-/// The highest clock, not above `asked`, at which ids and a sector read like at the entry clock.
-fn find_clock(
-    bus: &mut NorBus,
-    id: [u8; 3],
-    asked: u32,
-    size: u32,
-    evidence: &mut Vec<String>,
-    watch: &mut dyn Watch,
-) -> Result<u32, DeviceError> {
-    let entry_clock = bus.clock_hz();
-    let (at, sample) = sample_sector(bus, size, watch)?;
-    if read_sector(bus, at, watch)? != sample {
-        return Err(DeviceError::UnstableRead { at, speed: clock_text(entry_clock) });
-    }
-    let steps = std::iter::once(asked).chain(LADDER.into_iter().filter(|step| *step < asked));
-    for step in steps.filter(|step| *step > entry_clock) {
-        let clock = bus.set_clock(step)?;
-        if reads_right(bus, id, at, &sample, watch)? {
-            evidence.push(format!(
-                "id and 0x{at:06X} read the same at {} and {}",
-                clock_text(entry_clock),
-                clock_text(clock)
-            ));
-            return Ok(clock);
-        }
-        watch.retried(format!("clock: misreads at {}", clock_text(clock)));
-        evidence.push(format!("misreads at {}", clock_text(clock)));
-    }
-    // The entry clock is the one everything was compared with. A slower one was asked for on purpose.
-    let clock = bus.set_clock(asked.min(entry_clock))?;
-    evidence.push(format!("working at {}", clock_text(clock)));
-    Ok(clock)
-}
-
-fn reads_right(
-    bus: &mut NorBus,
-    id: [u8; 3],
-    at: u32,
-    sample: &[u8],
-    watch: &mut dyn Watch,
-) -> Result<bool, DeviceError> {
-    for _ in 0..CLOCK_IDS {
-        if bus.id()? != id {
-            return Ok(false);
-        }
-    }
-    for _ in 0..CLOCK_READS {
-        if read_sector(bus, at, watch)? != sample {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// A sector whose content is worth comparing: not one byte value all over, where there is such a sector.
-fn sample_sector(bus: &mut NorBus, size: u32, watch: &mut dyn Watch) -> Result<(u32, Vec<u8>), DeviceError> {
-    for at in SAMPLES.into_iter().filter(|at| at + SECTOR <= size) {
-        let sector = read_sector(bus, at, watch)?;
-        if sector.iter().any(|byte| Some(byte) != sector.first()) {
-            return Ok((at, sector));
-        }
-    }
-    Ok((0, read_sector(bus, 0, watch)?))
-}
-
-fn read_sector(bus: &mut NorBus, at: u32, watch: &mut dyn Watch) -> Result<Vec<u8>, DeviceError> {
-    let mut sector = vec![0; SECTOR as usize];
-    let room = bus.read_room();
-    for (offset, piece) in (at..).step_by(room).zip(sector.chunks_mut(room)) {
-        watch.checkpoint()?;
-        bus.read(offset, piece)?;
-    }
-    Ok(sector)
 }

@@ -92,6 +92,11 @@ impl Board {
         &self.flash.faults
     }
 
+    /// The highest SPI clock in Hz that the wires carry.
+    pub(super) fn clock_limit(&self) -> u32 {
+        self.faults().clock_limit.unwrap_or(self.knobs.clock_limit)
+    }
+
     /// Why the link cannot be used any more, if so.
     pub(super) fn check(&self) -> Result<(), LinkError> {
         if let Some(why) = &self.flash.gone {

@@ -5,7 +5,8 @@ use std::time::Duration;
 /// The switches. `Default` is a module without fault.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// `clock:HZ` — above this SPI clock, in Hz, what the host reads arrives one bit late; above twice of it bits flip too.
+    /// `clock:HZ` — above this SPI clock, in Hz, bytes reach the host one bit late: more and more of them up to a quarter
+    /// above it, then all; above twice of it bits flip both ways too.
     pub clock_limit: Option<u32>,
     /// `noise:1/N` — one byte in N on the wire is damaged (UART: dropped, flipped or doubled; SPI: one bit flipped).
     pub noise: Option<u32>,

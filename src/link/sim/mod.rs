@@ -8,7 +8,7 @@
 //!
 //! | fault | what happens |
 //! |---|---|
-//! | `clock:HZ` | above this SPI clock the host reads everything one bit late; above twice of it bits flip both ways |
+//! | `clock:HZ` | above this SPI clock (11 MHz without the fault) bytes reach the host one bit late, a quarter above it all of them; above twice of it bits flip both ways |
 //! | `noise:1/N` | one byte in N is damaged: on the UART dropped, flipped or doubled, on SPI one bit flipped |
 //! | `ignore-program` | page programs seem to work and change nothing |
 //! | `ignore-erase` | the same for erases |
@@ -57,6 +57,7 @@ mod nor;
 mod part;
 mod probe;
 mod serial;
+mod serprog;
 mod served;
 mod setup;
 mod spi;
@@ -77,6 +78,7 @@ pub use loader::Program;
 pub use module::Module;
 pub use modules::Silicon;
 pub use part::Part;
+pub use serprog::Serprog;
 pub use served::Served;
 pub use setup::{Knobs, Setup};
 pub use wires::Wires;

@@ -193,6 +193,19 @@ impl Part {
         self.id.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// How long the part works on a command, by its opcode; nothing for one that keeps it from nothing.
+    pub fn busy_time(&self, opcode: u8) -> Duration {
+        match opcode {
+            0x02 => self.times.page,
+            0x20 => self.times.sector,
+            0x52 => self.times.block32,
+            0xD8 => self.times.block64,
+            0x60 | 0xC7 => self.times.chip,
+            0x01 | 0x11 | 0x31 => self.times.status,
+            _ => Duration::ZERO,
+        }
+    }
+
     /// The protected bytes for a status value (register 1 in the low bits), as the data sheets' tables give them:
     /// BP counts blocks in powers of two from the top, TB counts from the bottom instead, SEC counts sectors, CMP turns
     /// the range inside out.

@@ -18,8 +18,10 @@ use super::part::Part;
 use super::wires::Wires;
 
 /// The keys of a `sim:` link.
-const KEYS: [&str; 12] =
-    ["wire", "image", "chip", "flash", "locked", "pace", "faults", "seed", "wires", "cen", "bare", "loader"];
+const KEYS: [&str; 14] = [
+    "wire", "image", "chip", "flash", "locked", "pace", "faults", "seed", "wires", "cen", "bare", "loader", "clock",
+    "baud",
+];
 
 /// The largest image a part of the table could hold, in bytes.
 const LARGEST_IMAGE: u64 = 64 * 1024 * 1024;
@@ -57,6 +59,11 @@ pub struct Knobs {
     pub silent_after_entry: Duration,
     /// What a message costs besides its bits (spi-flash.md §11: 60 to 150 µs).
     pub message_latency: Duration,
+    /// The highest SPI clock in Hz that the wires carry; the fault `clock` sets another one (spi-flash.md §3: jumper wires
+    /// carry a few MHz to about 10 MHz).
+    pub clock_limit: u32,
+    /// Clocks the host's controller spends on a byte: 8, or 9 on a Raspberry Pi (spi-flash.md §3).
+    pub clocks_per_byte: u32,
     /// The longest SPI frame in bytes (spidev's usual limit).
     pub longest_frame: usize,
     /// What the host reads from a line that nobody drives.
@@ -89,6 +96,8 @@ impl Default for Knobs {
             entry_bytes: 1,
             silent_after_entry: Duration::from_millis(10),
             message_latency: Duration::from_micros(100),
+            clock_limit: 11_000_000,
+            clocks_per_byte: 8,
             longest_frame: 4096,
             floating: 0xFF,
             boot_window: Duration::from_millis(50),
@@ -146,6 +155,7 @@ impl Setup {
                     .ok_or_else(|| format!("{value:?} is not one of {}", Program::words().join(", "))),
                 "wires" => Wires::parse(value).map(|wires| setup.wires = wires),
                 "seed" => setup.set_seed(value),
+                // The speed asked for, which is the device's matter.
                 _ => Ok(()),
             };
             understood.map_err(|why| spec.bad(format!("{key}: {why}")))?;

@@ -112,7 +112,7 @@ impl Board {
     /// One frame; returns the time of its end.
     fn spi_frame(&mut self, frame: &mut [u8], start: Duration, hz: u32, mode: u8) -> Duration {
         let bit = 1_000_000_000 / u64::from(hz.max(1));
-        let byte = 8_000_000_000 / u64::from(hz.max(1));
+        let byte = u64::from(self.knobs.clocks_per_byte) * 1_000_000_000 / u64::from(hz.max(1));
         self.disturb_sent(frame, hz);
         if self.wires.spi_sound() {
             self.bytes(frame, start, byte);
@@ -250,7 +250,7 @@ impl Board {
     }
 
     fn disturb_sent(&mut self, frame: &mut [u8], hz: u32) {
-        let far_too_fast = self.faults().clock_limit.is_some_and(|limit| hz / 2 > limit);
+        let far_too_fast = hz / 2 > self.clock_limit();
         let noise = self.faults().noise.unwrap_or(0);
         if far_too_fast || noise > 0 {
             self.flip(frame, noise, far_too_fast);
@@ -258,12 +258,15 @@ impl Board {
     }
 
     fn disturb_received(&mut self, frame: &mut [u8], hz: u32) {
-        if self.faults().clock_limit.is_some_and(|limit| hz > limit) {
+        let late = lateness(hz, self.clock_limit());
+        if late > 0 {
             // SO comes too late for the host's edge: each bit is seen one clock later.
             let mut carried = self.knobs.floating & 1;
             for byte in frame.iter_mut() {
                 let next = *byte & 1;
-                *byte = *byte >> 1 | carried << 7;
+                if self.chance.below(1000) < late {
+                    *byte = *byte >> 1 | carried << 7;
+                }
                 carried = next;
             }
         }
@@ -277,4 +280,11 @@ impl Board {
             }
         }
     }
+}
+
+/// How many of a thousand bytes come too late at this clock. A driver's delay varies a little, so the end of what the
+/// wires carry is a slope: some bytes are hit right above the limit, and all of them a quarter above it.
+fn lateness(hz: u32, limit: u32) -> u32 {
+    let above = u64::from(hz.saturating_sub(limit));
+    (above * 4000).div_ceil(u64::from(limit.max(1))).min(1000) as u32
 }

@@ -5,6 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{Tab, TabId};
+use crate::archive::clocks;
 use crate::job::backup::BackupSpec;
 use crate::job::{ConnectSpec, Identity, JobSpec};
 use crate::link::{Endpoint, WireKind};
@@ -92,7 +93,7 @@ impl Connect {
     fn connect(&mut self, link: &str, cx: &Shared) -> Act {
         self.used = Some(link.to_owned());
         match ConnectSpec::new(link, cx.speed, &usual(&cx.settings)) {
-            Ok(spec) => Act::start(JobSpec::Connect(spec)),
+            Ok(spec) => Act::start(JobSpec::Connect(ConnectSpec { clocks: clocks::memory(spec.link.name()), ..spec })),
             Err(error) => Act::Open(Box::new(ProblemBox::new("connect", error.explain()))),
         }
     }
@@ -165,7 +166,7 @@ impl Connect {
         }
         if ready {
             let speed = match cx.speed {
-                None => "usual speed".to_owned(),
+                None => usual_words(cx),
                 Some(speed) if cx.wire == WireKind::Uart => format!("{speed} baud"),
                 Some(speed) => clock_text(speed),
             };
@@ -381,18 +382,26 @@ fn evidence(identity: &Identity) -> Vec<String> {
     lines
 }
 
-fn speeds(cx: &Shared) -> Choose {
-    fn words(speed: Option<u32>, unit: fn(u32) -> String) -> String {
-        speed.map_or_else(|| "the usual speed".to_owned(), unit)
+/// What is connected at when nobody chooses.
+fn usual_words(cx: &Shared) -> String {
+    match (cx.wire, cx.settings.spi.fixed_clock()) {
+        (WireKind::Spi, None) => "fastest safe clock".to_owned(),
+        (WireKind::Spi, Some(clock)) => clock_text(clock),
+        (WireKind::Uart, _) => "usual speed".to_owned(),
     }
+}
+
+fn speeds(cx: &Shared) -> Choose {
     match cx.wire {
         WireKind::Spi => {
-            let lines = SPI_SPEEDS.iter().map(|speed| words(*speed, clock_text)).collect();
+            let lines = SPI_SPEEDS.iter().map(|speed| speed.map_or_else(|| usual_words(cx), clock_text)).collect();
             let row = SPI_SPEEDS.iter().position(|speed| *speed == cx.speed).unwrap_or(0);
             Choose::new("SPI clock", lines, row, |index| Act::Speed(SPI_SPEEDS.get(index).copied().flatten()))
         }
         WireKind::Uart => {
-            let lines = UART_SPEEDS.iter().map(|speed| words(*speed, |baud| format!("{baud} baud"))).collect();
+            let usual = || usual_words(cx);
+            let lines =
+                UART_SPEEDS.iter().map(|speed| speed.map_or_else(usual, |baud| format!("{baud} baud"))).collect();
             let row = UART_SPEEDS.iter().position(|speed| *speed == cx.speed).unwrap_or(0);
             Choose::new("UART rate", lines, row, |index| Act::Speed(UART_SPEEDS.get(index).copied().flatten()))
         }

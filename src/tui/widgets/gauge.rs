@@ -6,19 +6,10 @@ use super::sheet::Sheet;
 use crate::session::{JobView, PhaseView};
 use crate::tui::theme::Role;
 use crate::units::size_text;
+pub use crate::units::time_text;
 
 /// Time left is shown from here on; before, the rate is not worth a promise.
 const SETTLED: Duration = Duration::from_secs(5);
-
-/// A duration for people: `0.4 s`, `12 s`, `3 min 05 s`.
-pub fn time_text(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        0..10 => format!("{:.1} s", time.as_secs_f64()),
-        10..100 => format!("{seconds} s"),
-        _ => format!("{} min {:02} s", seconds / 60, seconds % 60),
-    }
-}
 
 /// A rate for people.
 fn rate_text(rate: f64) -> String {
@@ -63,16 +54,4 @@ pub fn row(sheet: &mut Sheet<'_>, job: &JobView, phase: &PhaseView, quiet: Optio
         sheet.put(Role::Text, "  ");
     }
     sheet.line(Role::Text, numbers);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_read_like_speech() {
-        assert_eq!(time_text(Duration::from_millis(430)), "0.4 s");
-        assert_eq!(time_text(Duration::from_secs(42)), "42 s");
-        assert_eq!(time_text(Duration::from_secs(185)), "3 min 05 s");
-    }
 }

@@ -159,12 +159,22 @@ impl Bench {
 
 /// The job that connects to a link text.
 pub fn connect_to(link: &str) -> JobSpec {
-    JobSpec::Connect(ConnectSpec { link: LinkSpec::parse(link).expect("a link"), speed: None, entry_clock: None })
+    JobSpec::Connect(ConnectSpec {
+        link: LinkSpec::parse(link).expect("a link"),
+        speed: None,
+        entry_clock: None,
+        clocks: None,
+    })
 }
 
 /// The job that connects to a link text at a speed of its own.
 pub fn connect_at(link: &str, speed: Option<u32>) -> JobSpec {
-    JobSpec::Connect(ConnectSpec { link: LinkSpec::parse(link).expect("a link"), speed, entry_clock: None })
+    JobSpec::Connect(ConnectSpec {
+        link: LinkSpec::parse(link).expect("a link"),
+        speed,
+        entry_clock: None,
+        clocks: None,
+    })
 }
 
 /// The wish to write `image` at `at`, or where it belongs.

@@ -3,6 +3,7 @@
 pub mod bench;
 #[cfg(unix)]
 pub mod hosts;
+pub mod model;
 #[cfg(unix)]
 pub mod served;
 

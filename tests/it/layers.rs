@@ -124,7 +124,7 @@ fn every_error_code_has_one_meaning_and_one_place() {
     let mut files = Vec::new();
     sources(&src, &mut files);
     let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for file in files.iter().filter(|file| !file.ends_with("tests.rs")) {
+    for file in files.iter().filter(|file| !file.to_string_lossy().ends_with("tests.rs")) {
         let text = fs::read_to_string(file).expect("a source");
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         for word in code.split('"').filter(|word| is_code(word)) {

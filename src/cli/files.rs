@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Context;
 use crate::image::inspect::Secrets;
 use crate::image::search::{self, How};
-use crate::image::{diff as difference, firmware, inspect as inspection, strings as texts};
+use crate::image::{diff as difference, firmware, inspect as inspection, plain, strings as texts};
 use crate::problem::{Class, Explain, Problem};
 use crate::store;
 use crate::units::size_text;
@@ -86,8 +86,16 @@ pub(super) fn search(context: &Context, file: &Path, pattern: &str, how: How) ->
             })
         })
         .collect();
-    let document =
-        json!({"file": name(file), "size": bytes.len(), "pattern": pattern, "count": hits.total, "hits": listed});
+    let (in_store, in_code) = plain::count_behind(&bytes, &compiled);
+    let document = json!({
+        "file": name(file),
+        "size": bytes.len(),
+        "pattern": pattern,
+        "count": hits.total,
+        "count_in_decrypted_store": in_store,
+        "count_in_decrypted_code": in_code,
+        "hits": listed,
+    });
     context.out.result(document, || {
         let lines = hits.offsets.iter().map(|&(at, _)| {
             let around = search::text_around(&bytes, at, 64);
@@ -95,6 +103,11 @@ pub(super) fn search(context: &Context, file: &Path, pattern: &str, how: How) ->
         });
         let mut lines: Vec<String> = lines.collect();
         lines.push(format!("{} hits in {} ({})", hits.total, name(file), size_text(bytes.len() as u64)));
+        if in_store + in_code > 0 {
+            lines.push(format!(
+                "behind the encryption: {in_store} in the Tuya store, {in_code} in the code; `inspect` shows the pin map"
+            ));
+        }
         lines.join("\n")
     });
     Ok(())

@@ -8,6 +8,7 @@ use super::bytes::{all, cut};
 use super::code::{self, APP_LOGICAL, BLOCK, BLOCK_CODE, CodeKey};
 use super::family::BOOT_LOADER_LEN;
 use super::kind::{self, Kind};
+use super::search::{self, Pattern};
 use super::tuya::FlashMap;
 use super::tuya::{cipher, kv, protected};
 use crate::units::{SECTOR, Span};
@@ -137,6 +138,15 @@ pub fn store(bytes: &[u8]) -> Option<(Vec<u8>, Vec<Span>)> {
         }
     }
     Some((plain, places))
+}
+
+/// How often a pattern is found behind the encryption only: in the decrypted store, and in the decrypted code.
+pub fn count_behind(bytes: &[u8], pattern: &Pattern) -> (usize, usize) {
+    let count = |plain: &[u8]| search::find_all(plain, pattern, 0).total;
+    let in_store = store(bytes).map_or(0, |(plain, places)| {
+        places.iter().map(|place| count(cut(&plain, place.start as usize, place.end() as usize))).sum()
+    });
+    (in_store, count(&code(bytes, &parts(bytes))))
 }
 
 #[cfg(test)]

@@ -25,8 +25,8 @@ use crate::problem::{Class, Explain, Problem};
 use crate::session::Session;
 use crate::store::Settings;
 
-/// Least time between two frames: about 30 a second.
-const FRAME: Duration = Duration::from_millis(33);
+/// Least time between two frames: about 60 a second.
+const FRAME: Duration = Duration::from_millis(16);
 /// How often it is looked whether the terminal is still there.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often a running job is looked at that says nothing.

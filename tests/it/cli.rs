@@ -350,3 +350,13 @@ fn a_template_is_matched_against_a_list_and_shown_as_a_code() {
     let configured = bkbench(at, &["template", &dump, "--mapping", "configured", "--json"]);
     assert_eq!(document(&configured)["error"]["code"], "E770", "factory firmware has no configuration of OpenBeken");
 }
+
+#[test]
+fn a_search_says_what_only_decryption_shows() {
+    let Some(dump) = sample(T.dump) else { return };
+    let folder = folder();
+    let path = dump.display().to_string();
+    let found = succeed(&bkbench(folder.path(), &["search", &path, "user_param_key", "--json"]));
+    assert_eq!(found["count"], 0);
+    assert!(found["count_in_decrypted_store"].as_u64() > Some(0), "{}", found["count_in_decrypted_store"]);
+}

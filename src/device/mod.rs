@@ -9,6 +9,7 @@ mod status;
 mod testing;
 mod tie;
 mod uart;
+pub mod wiring;
 
 pub use attach::{AttachOptions, KnownClock, attach};
 pub use contract::{

@@ -37,7 +37,7 @@ struct End {
 }
 
 /// The bus with a flash on it.
-pub(super) struct NorBus {
+pub(in crate::device) struct NorBus {
     wire: Box<dyn SpiLink>,
     clock: Rc<dyn Clock>,
     frame: Vec<u8>,
@@ -120,7 +120,7 @@ impl NorBus {
     }
 
     /// Waits until WIP is 0.
-    pub fn wait_idle(&mut self, busy: Busy) -> Result<(), DeviceError> {
+    pub(super) fn wait_idle(&mut self, busy: Busy) -> Result<(), DeviceError> {
         self.follow(busy).map(|_| ())
     }
 
@@ -128,7 +128,7 @@ impl NorBus {
     /// work. The three go out together: without WEL the part drops the command by itself.
     ///
     /// `usual` is how long such work takes until it is worth looking; it follows what is seen.
-    pub fn change(&mut self, command: &[u8], busy: Busy, usual: &mut Duration) -> Result<(), DeviceError> {
+    pub(super) fn change(&mut self, command: &[u8], busy: Busy, usual: &mut Duration) -> Result<(), DeviceError> {
         let (mut enable, mut look) = ([opcode::WRITE_ENABLE], opcode::read_status(opcode::READ_STATUS_1));
         self.frame.clear();
         self.frame.extend_from_slice(command);

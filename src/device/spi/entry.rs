@@ -63,7 +63,7 @@ pub(super) const ATTEMPTS: [Attempt; 10] = [
 ];
 
 /// A flash that answers.
-pub(super) struct Entered {
+pub(in crate::device) struct Entered {
     pub id: [u8; 3],
     pub tie: Tie,
     pub evidence: Vec<String>,

@@ -75,7 +75,7 @@ const fn is_knock_echo(byte: u8) -> bool {
 }
 
 /// Whether three bytes can be a JEDEC id: not a constant line, not an echo, and a size exponent that makes sense.
-pub(super) fn plausible(id: [u8; 3]) -> bool {
+pub(in crate::device) fn plausible(id: [u8; 3]) -> bool {
     let [maker, kind, size] = id;
     let constant = maker == kind && kind == size;
     !constant && maker != 0 && maker != 0xFF && (0x10..=0x1A).contains(&size)

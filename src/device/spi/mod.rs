@@ -15,7 +15,10 @@ mod tune;
 use std::rc::Rc;
 use std::time::Duration;
 
-use self::bus::{Busy, NorBus};
+use self::bus::Busy;
+pub(super) use self::bus::NorBus;
+pub(super) use self::entry::Entered;
+pub(super) use self::evidence::plausible;
 use super::attach::AttachOptions;
 use super::contract::{Abilities, DeviceError, EraseUnit, Facts, ReadFlash, SectorData, Watch, WriteFlash};
 use super::guard::{in_range, may_erase, wait};
@@ -42,6 +45,20 @@ pub(super) enum Access {
     Hand,
     /// It is there: a flash chip by itself.
     Bare,
+}
+
+/// Brings the flash onto the pins and nothing more: its id, and the evidence for it.
+///
+/// # Errors
+/// [`DeviceError::NoEntry`] and [`DeviceError::UnstableId`] with what was seen; [`DeviceError::Link`].
+pub(super) fn bring_up(
+    bus: &mut NorBus,
+    access: &mut Access,
+    clock: &dyn Clock,
+    options: &AttachOptions,
+    watch: &mut dyn Watch,
+) -> Result<Entered, DeviceError> {
+    entry::enter(bus, access, clock, options, watch)
 }
 
 /// A NOR flash at the end of six wires.

@@ -71,7 +71,7 @@ pub enum Command {
         #[arg(long, value_name = "FOLDER")]
         root: Option<PathBuf>,
     },
-    /// Show which pad goes to which pin
+    /// Show which pad goes to which pin, and measure the wires
     Wiring {
         /// The module, as printed on its shield: WB2S, CB3S, CBU …
         #[arg(long, default_value = "WB2S")]
@@ -79,6 +79,9 @@ pub enum Command {
         /// The wire; the module's own favourite when left out
         #[arg(long)]
         wire: Option<WireArg>,
+        /// Measure every wire over --link and name the first suspect; changes nothing on the chip
+        #[arg(long)]
+        check: bool,
     },
     /// Show who is connected, with the evidence, and what is protected
     Info,

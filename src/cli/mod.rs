@@ -16,6 +16,7 @@ mod serprog;
 mod serve;
 mod share;
 mod template;
+mod wiring;
 mod write;
 
 use std::cell::OnceCell;
@@ -150,6 +151,7 @@ fn dispatch(mut args: Args, out: Out) -> Result<(), Failure> {
             write::rebuild(&context, backup.as_deref(), mac_lost, &consent)
         }
         Some(Command::Doctor { root }) => doctor::doctor(&context, root.as_deref()),
+        Some(Command::Wiring { module, wire, check: true }) => wiring::check(&context, &module, wire.map(Into::into)),
         Some(other) => look(&context, other).map_err(Failure::from),
     };
     if let Some(server) = context.server.get() {
@@ -170,7 +172,7 @@ fn look(context: &Context, command: Command) -> Result<(), Problem> {
             write::extract(context, backup.as_deref(), output.as_deref())
         }
         Command::Links { root } => host::links(context, root.as_deref()),
-        Command::Wiring { module, wire } => host::wiring(context, &module, wire.map(Into::into)),
+        Command::Wiring { module, wire, .. } => host::wiring(context, &module, wire.map(Into::into)),
         Command::Info => device::info(context),
         Command::Read { output, start, length } => match (start, length) {
             (Some(start), Some(length)) => device::extract(context, output, start, length),

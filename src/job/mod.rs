@@ -17,6 +17,7 @@ mod report;
 pub mod spec;
 mod survey;
 mod verify;
+pub mod wiring;
 mod write;
 
 pub use advice::{Advice, after_failure};
@@ -35,4 +36,5 @@ pub use spec::{
 };
 pub use survey::survey;
 pub use verify::{extract, verify};
+pub use wiring::{FirstSuspect, Stability, WiringReport, WiringRow, WiringSpec};
 pub use write::{make_plan, write};

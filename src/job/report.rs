@@ -10,6 +10,7 @@ use super::plan::Plan;
 use super::protect::Protection;
 use super::refusal::Refusal;
 use super::spec::SectorState;
+use super::wiring::{WiringError, WiringReport};
 use crate::device::{Cancelled, DeviceError, Watch};
 use crate::link::{LinkError, supply};
 use crate::problem::{Class, Explain, Problem};
@@ -75,6 +76,13 @@ pub trait Reporter: Watch {
     fn slowed(&mut self, speed: u32);
     /// How often something had to be done again in this job so far.
     fn retries(&self) -> u32;
+    /// A look at the wires.
+    fn wiring(&mut self, report: Arc<WiringReport>);
+    /// Lets time pass outside of the link, where only a person can change anything; ends early when it is asked to.
+    ///
+    /// # Errors
+    /// [`Cancelled`] when the job shall stop.
+    fn pause(&mut self, time: Duration) -> Result<(), Cancelled>;
     /// Time on the link's clock.
     fn now(&self) -> Duration;
     /// What was seen of the computer's supply in this job so far, with a look at it now; `None` where it tells nothing.
@@ -89,6 +97,9 @@ pub enum JobError {
     /// The device failed, or the job was cancelled.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The wires cannot be checked.
+    #[error(transparent)]
+    Wiring(#[from] WiringError),
     /// A rule forbids it.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -191,6 +202,7 @@ impl Explain for JobError {
         match self {
             Self::Device(inner) => inner.explain(),
             Self::Refused(inner) => inner.explain(),
+            Self::Wiring(inner) => inner.explain(),
             Self::NotConnected { .. } => Problem::new(
                 Class::NoDevice,
                 "E502",

@@ -13,6 +13,7 @@ use super::identify::Identity;
 use super::journal::JournalHandle;
 use super::plan::Plan;
 use super::protect::Protection;
+use super::wiring::{WiringReport, WiringSpec};
 use crate::codec::nor::StatusBytes;
 use crate::image::Family;
 use crate::image::plausible::Rule;
@@ -56,6 +57,8 @@ pub enum JobSpec {
     SetProtection(ProtectGoal),
     /// Lets the firmware start; the link is closed.
     Reboot,
+    /// Measures the wires of a link; an open link is closed first.
+    Wiring(WiringSpec),
 }
 
 impl JobSpec {
@@ -81,6 +84,7 @@ impl JobSpec {
             Self::SetProtection(ProtectGoal::On) => "lock",
             Self::SetProtection(ProtectGoal::Restore(_)) => "restore protection",
             Self::Reboot => "reboot",
+            Self::Wiring(_) => "check wires",
         }
     }
 
@@ -322,6 +326,8 @@ pub enum Outcome {
     },
     /// The firmware was started.
     Rebooted,
+    /// The wires were measured.
+    Wired(Arc<WiringReport>),
 }
 
 /// The whole chip as read, with all that a manifest needs.

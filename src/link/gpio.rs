@@ -103,7 +103,7 @@ pub(super) trait Pin {
 
 /// How long CEN is driven high: a capacitor of 0.1 µF takes about 20 µs at 16 mA.
 #[cfg(target_os = "linux")]
-const STEEP: std::time::Duration = std::time::Duration::from_micros(50);
+pub(super) const STEEP: std::time::Duration = std::time::Duration::from_micros(50);
 
 /// CEN at a pin. Dropping it lets the chip go, also in a panic.
 #[cfg(target_os = "linux")]
@@ -148,37 +148,62 @@ impl<P: Pin> Drop for CenLine<P> {
 
 /// Lines through the GPIO registers of a Raspberry Pi, by `rppal`.
 #[cfg(target_os = "linux")]
-mod registers {
+pub(super) mod registers {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
     use rppal::gpio::{Error, Gpio, IoPin, Mode};
 
     use super::{CenLine, LinkError, Pin, ResetLine, bcm_number, line_name};
 
-    struct RegisterPin(IoPin);
+    /// A pin that the reset line and the checks of the wires both move.
+    pub(in crate::link) type SharedPin = Rc<RefCell<IoPin>>;
+
+    struct RegisterPin(SharedPin);
 
     impl Pin for RegisterPin {
         fn drive(&mut self, high: bool) -> Result<(), LinkError> {
+            let mut pin = self.0.borrow_mut();
             if high {
-                self.0.set_high()
+                pin.set_high()
             } else {
-                self.0.set_low()
+                pin.set_low()
             };
-            if self.0.mode() != Mode::Output {
-                self.0.set_mode(Mode::Output);
+            if pin.mode() != Mode::Output {
+                pin.set_mode(Mode::Output);
             }
             Ok(())
         }
 
         fn let_go(&mut self) -> Result<(), LinkError> {
-            self.0.set_mode(Mode::Input);
+            self.0.borrow_mut().set_mode(Mode::Input);
             Ok(())
         }
     }
 
     pub(super) fn open(line: &str) -> Result<Box<dyn ResetLine>, LinkError> {
+        open_shared(line).map(|(reset, _)| reset)
+    }
+
+    /// The line, and a second handle on its pin.
+    ///
+    /// # Errors
+    /// [`LinkError`] when the name is none, or the line is not accessible.
+    pub(in crate::link) fn open_shared(line: &str) -> Result<(Box<dyn ResetLine>, SharedPin), LinkError> {
         let Some(gpio) = bcm_number(line) else {
             let why = "rppal takes BCM numbers (22, GPIO22) and header pins (pin15) only".to_owned();
             return Err(LinkError::NoLine { line: line.to_owned(), why });
         };
+        let pin = Rc::new(RefCell::new(take(gpio)?));
+        let line = CenLine { pin: RegisterPin(Rc::clone(&pin)), name: line_name(gpio), held: false };
+        Ok((Box::new(line), pin))
+    }
+
+    /// A pin as an input; it goes back to the function it was found in when it is dropped.
+    ///
+    /// # Errors
+    /// [`LinkError`] when this is no Raspberry Pi that the driver knows, or the line is not accessible.
+    pub(in crate::link) fn take(gpio: u8) -> Result<IoPin, LinkError> {
         let name = line_name(gpio);
         let explain = |error: Error| match error {
             Error::PermissionDenied(_) => LinkError::Denied { name: name.clone(), group: "gpio" },
@@ -189,8 +214,7 @@ mod registers {
             },
             other => LinkError::Io { name: name.clone(), why: other.to_string() },
         };
-        let pin = Gpio::new().map_err(explain)?.get(gpio).map_err(explain)?.into_io(Mode::Input);
-        Ok(Box::new(CenLine { pin: RegisterPin(pin), name: name.clone(), held: false }))
+        Ok(Gpio::new().map_err(explain)?.get(gpio).map_err(explain)?.into_io(Mode::Input))
     }
 }
 

@@ -14,6 +14,8 @@ mod linux;
 pub mod lock;
 #[cfg(target_os = "linux")]
 mod rpi;
+#[cfg(target_os = "linux")]
+mod rpi_lines;
 mod serial;
 mod serprog;
 pub mod sim;

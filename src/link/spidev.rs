@@ -7,8 +7,9 @@ use std::rc::Rc;
 use super::boot_eeprom::is_boot_eeprom;
 use super::cen::Cen;
 use super::clock::SystemClock;
-use super::contract::{Endpoint, Link, LinkError, LinkInfo, ResetLine, SpiLink, Wire, WireKind};
+use super::contract::{Endpoint, Link, LinkError, LinkInfo, ProbeLines, ResetLine, SpiLink, Wire, WireKind};
 use super::gpio::{self, Backend};
+use super::rpi_lines::{BusPins, HeaderLines};
 use super::spec::LinkSpec;
 use super::{linux, rpi};
 
@@ -60,12 +61,12 @@ fn open_below(root: &Path, spec: &LinkSpec) -> Result<Link, LinkError> {
     }
     // The bus first: from then on chip select is high, and a rising CEN finds it so (spi-flash.md §9).
     let (backend, wire) = open_bus(&backends, node)?;
-    let (reset, how) = open_cen(&backends, &cen)?;
+    let Opened { reset, probe, how } = open_cen(&backends, &cen, node)?;
     let detail = format!("{node} through {backend}, {how}");
     Ok(Link {
         wire: if cen == Cen::Bare { Wire::Nor(wire) } else { Wire::Spi(wire) },
         reset,
-        probe: None,
+        probe,
         clock: Rc::new(SystemClock::new()),
         info: LinkInfo { name: spec.name(), wire: WireKind::Spi, detail, simulated: false },
     })
@@ -91,13 +92,27 @@ fn open_bus(backends: &[Backend], node: Node) -> Result<(Backend, Box<dyn SpiLin
     Ok((backend, wire))
 }
 
-/// CEN, and how it is reached in words.
-fn open_cen(backends: &[Backend], cen: &Cen) -> Result<(Option<Box<dyn ResetLine>>, String), LinkError> {
-    let Cen::Line(line) = cen else { return Ok((None, cen.words().to_owned())) };
+/// CEN, the single lines beside it, and how CEN is reached in words.
+struct Opened {
+    reset: Option<Box<dyn ResetLine>>,
+    probe: Option<Box<dyn ProbeLines>>,
+    how: String,
+}
+
+/// Single lines can be reached through the registers of a Raspberry Pi: there a pin may leave the controller for a while.
+fn open_cen(backends: &[Backend], cen: &Cen, node: Node) -> Result<Opened, LinkError> {
+    let Cen::Line(line) = cen else { return Ok(Opened { reset: None, probe: None, how: cen.words().to_owned() }) };
     let line = line.clone().unwrap_or_else(|| DEFAULT_CEN.to_string());
+    if backends.first() == Some(&Backend::Rppal)
+        && let Some(pins) = BusPins::of(node.bus, node.select)
+        && let Ok((reset, pin)) = gpio::registers::open_shared(&line)
+    {
+        let how = reset.describe();
+        return Ok(Opened { reset: Some(reset), probe: Some(Box::new(HeaderLines::new(pins, pin))), how });
+    }
     let reset = gpio::open(&line, backends)?;
     let how = reset.describe();
-    Ok((Some(reset), how))
+    Ok(Opened { reset: Some(reset), probe: None, how })
 }
 
 /// What opening a node failed with.

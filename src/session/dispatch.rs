@@ -7,7 +7,9 @@ use super::actor::{Connection, Opener};
 use super::event::{LinkState, What};
 use super::runner::Runner;
 use crate::device::{AttachOptions, attach};
-use crate::job::{self, ConnectSpec, JobError, JobSpec, Outcome, Phase, Remembered, Reporter, identify, protect};
+use crate::job::{
+    self, ConnectSpec, JobError, JobSpec, Outcome, Phase, Remembered, Reporter, WiringSpec, identify, protect,
+};
 use crate::link::Lock;
 
 /// Runs one job to its end.
@@ -19,6 +21,7 @@ pub(super) fn run(
 ) -> Result<Outcome, JobError> {
     match spec {
         JobSpec::Connect(wanted) => return connect(wanted, connection, opener, runner),
+        JobSpec::Wiring(wanted) => return check_wires(wanted, connection, opener, runner),
         JobSpec::Disconnect => {
             close(connection, runner);
             return Ok(Outcome::Disconnected);
@@ -41,7 +44,7 @@ fn work(spec: &JobSpec, connection: &mut Option<Connection>, runner: &mut Runner
     let device = device.as_mut();
     match spec {
         // They open and close the link themselves.
-        JobSpec::Connect(_) | JobSpec::Disconnect => Ok(Outcome::Disconnected),
+        JobSpec::Connect(_) | JobSpec::Disconnect | JobSpec::Wiring(_) => Ok(Outcome::Disconnected),
         JobSpec::Identify => {
             device.identify_again()?;
             Ok(Outcome::Identified(Arc::new(identify::identify(device, info, runner)?)))
@@ -96,6 +99,24 @@ fn connect(
     }
     *connection = Some(Connection { device, info, clocks, lock });
     Ok(Outcome::Connected(Arc::new(identity)))
+}
+
+/// The link is opened for the check alone and let go again.
+fn check_wires(
+    wanted: &WiringSpec,
+    connection: &mut Option<Connection>,
+    opener: &mut Opener,
+    runner: &mut Runner<'_>,
+) -> Result<Outcome, JobError> {
+    wanted.module()?;
+    close(connection, runner);
+    runner.phase(Phase::Opening, 0);
+    let lock = Lock::take(&wanted.link, "check wires")?;
+    let link = opener(&wanted.link)?;
+    runner.attach_clock(Rc::clone(&link.clock));
+    let report = job::wiring::check(link, wanted, runner);
+    drop(lock);
+    Ok(Outcome::Wired(Arc::new(report?)))
 }
 
 fn close(connection: &mut Option<Connection>, runner: &mut Runner<'_>) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::device::Level;
-use crate::job::{Identity, Outcome, Phase, Plan, Protection, SectorState};
+use crate::job::{Identity, Outcome, Phase, Plan, Protection, SectorState, WiringReport};
 use crate::link::{LinkInfo, supply};
 use crate::problem::Problem;
 use crate::units::Span;
@@ -111,6 +111,8 @@ pub enum What {
         /// Why.
         problem: Problem,
     },
+    /// The wires were looked at.
+    Wiring(Arc<WiringReport>),
     /// A line for the log.
     Log(Level, String),
     /// A job failed by a fault of the program; the link was released.

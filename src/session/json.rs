@@ -38,6 +38,7 @@ fn what_json(what: &What) -> Option<Value> {
             json!({"event": "finished", "job": id, "exit": exit, "error": error, "left": runs_json(left)})
         }
         What::Refused { id, problem } => json!({"event": "refused", "job": id, "error": problem}),
+        What::Wiring(report) => json!({"event": "wiring", "wiring": &**report}),
         What::Log(level, text) => json!({"event": "log", "level": level, "text": text}),
         What::Crashed(problem) => json!({"event": "crashed", "error": problem}),
         What::Closed => return None,

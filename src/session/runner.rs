@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use super::actor::{Command, busy};
 use super::event::{Event, JobId, What};
 use crate::device::{Cancelled, Level, Watch};
-use crate::job::{Identity, Phase, Plan, Protection, Reporter, SectorState};
+use crate::job::{Identity, Phase, Plan, Protection, Reporter, SectorState, WiringReport};
 use crate::link::Clock;
 use crate::link::supply::{Record, SUSPECT, Supply, Watcher};
 use crate::units::{SECTOR, Span};
@@ -129,6 +129,25 @@ impl<'a> Runner<'a> {
     }
 }
 
+impl Runner<'_> {
+    /// A command that arrives while the job runs.
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Cancel(id) => self.cancelled |= id == self.id,
+            Command::Start(id, spec) => {
+                let problem = busy(spec.title(), self.title);
+                self.emit(What::Refused { id, problem });
+            }
+            Command::Shutdown => self.leave(),
+        }
+    }
+
+    fn leave(&mut self) {
+        self.stopping = true;
+        self.cancelled = true;
+    }
+}
+
 impl Watch for Runner<'_> {
     fn advance(&mut self, bytes: u64) {
         self.look_at_supply(false);
@@ -155,15 +174,9 @@ impl Watch for Runner<'_> {
         self.look_at_supply(false);
         loop {
             match self.inbox.try_recv() {
-                Ok(Command::Cancel(id)) if id == self.id => self.cancelled = true,
-                Ok(Command::Cancel(_)) => {}
-                Ok(Command::Start(id, spec)) => {
-                    let problem = busy(spec.title(), self.title);
-                    self.emit(What::Refused { id, problem });
-                }
-                Ok(Command::Shutdown) | Err(TryRecvError::Disconnected) => {
-                    self.stopping = true;
-                    self.cancelled = true;
+                Ok(command) => self.take(command),
+                Err(TryRecvError::Disconnected) => {
+                    self.leave();
                     break;
                 }
                 Err(TryRecvError::Empty) => break,
@@ -206,6 +219,22 @@ impl Reporter for Runner<'_> {
 
     fn slowed(&mut self, speed: u32) {
         self.emit(What::Slowed(speed));
+    }
+
+    fn wiring(&mut self, report: Arc<WiringReport>) {
+        self.emit(What::Wiring(report));
+    }
+
+    fn pause(&mut self, time: Duration) -> Result<(), Cancelled> {
+        let until = Instant::now() + time;
+        loop {
+            self.checkpoint()?;
+            match self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(command) => self.take(command),
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => self.leave(),
+            }
+        }
     }
 
     fn retries(&self) -> u32 {

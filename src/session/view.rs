@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::event::{Event, JobId, LinkState, What};
 use crate::device::Level;
-use crate::job::{Identity, Outcome, Phase, Plan, Protection, SectorState};
+use crate::job::{Identity, Outcome, Phase, Plan, Protection, SectorState, WiringReport};
 use crate::link::supply::Record;
 use crate::problem::{Class, Problem};
 use crate::units::{SECTOR, Span};
@@ -25,6 +25,8 @@ pub struct SessionView {
     pub protection: Option<Arc<Protection>>,
     /// The protection as first read on this connection: what `restore` goes back to.
     pub protection_before: Option<Arc<Protection>>,
+    /// The wires as last looked at.
+    pub wiring: Option<Arc<WiringReport>>,
     /// The job that runs.
     pub job: Option<JobView>,
     /// The job that ended last.
@@ -134,6 +136,7 @@ impl Default for SessionView {
             identity: None,
             protection: None,
             protection_before: None,
+            wiring: None,
             job: None,
             last: None,
             log: VecDeque::new(),
@@ -205,6 +208,7 @@ impl SessionView {
             }
             What::Finished { id, result, left } => self.finish(*id, result, left, event.at),
             What::Refused { problem, .. } => self.log_line(event.at, Level::Warning, &problem.what),
+            What::Wiring(report) => self.wiring = Some(Arc::clone(report)),
             What::Log(level, text) => self.log_line(event.at, *level, text),
             What::Crashed(problem) => {
                 self.log_line(event.at, Level::Error, &problem.what);

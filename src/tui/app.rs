@@ -16,7 +16,7 @@ use super::theme::Theme;
 use super::widgets::header;
 use crate::chip;
 use crate::device::Level;
-use crate::job::{Outcome, Range};
+use crate::job::{JobSpec, Outcome, Range};
 use crate::link::{LinkSpec, WireKind};
 use crate::problem::Class;
 use crate::session::{Event, LinkState, LogLine, SessionView, What};
@@ -118,6 +118,7 @@ impl App {
             ascii: options.ascii,
             speed: options.speed,
             first_link,
+            used_link: None,
             quiet: None,
             leaving: false,
         };
@@ -411,7 +412,10 @@ impl App {
         let mut effects = Vec::new();
         for act in acts {
             match act {
-                Act::Effect(effect) => effects.push(effect),
+                Act::Effect(effect) => {
+                    self.remember_link(&effect);
+                    effects.push(effect);
+                }
                 Act::Go(tab) => self.go(tab),
                 Act::Show(at) => {
                     self.go(TabId::Dump);
@@ -441,6 +445,17 @@ impl App {
             }
         }
         effects
+    }
+
+    /// The wiring check measures over the link that was used last.
+    fn remember_link(&mut self, effect: &Effect) {
+        let Effect::Start(spec) = effect else { return };
+        let link = match spec.as_ref() {
+            JobSpec::Connect(spec) => &spec.link,
+            JobSpec::Wiring(spec) => &spec.link,
+            _ => return,
+        };
+        self.shared.used_link = Some(link.to_string());
     }
 
     fn go(&mut self, id: TabId) {

@@ -23,6 +23,8 @@ pub enum Effect {
     Work(Task),
     /// Put a text on the clipboard of the terminal.
     Copy(String),
+    /// Ring the terminal's bell.
+    Bell,
     /// Stop the process until the shell continues it.
     Suspend,
     /// Leave.

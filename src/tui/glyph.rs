@@ -12,6 +12,8 @@ pub use crate::units::is_utf8;
 pub const HERE: &str = "▶";
 /// Proven, done, ticked.
 pub const PROVEN: &str = "✔";
+/// Said by a person, not measured.
+pub const SAID: &str = "•";
 /// Failed.
 pub const FAILED: &str = "✘";
 /// The importers disagree.
@@ -37,6 +39,7 @@ const STAND_INS: &[(&str, &str)] = &[
     ("▄", "_"),
     ("✔", "+"),
     ("✘", "x"),
+    ("•", "*"),
     ("·", "."),
     ("▶", ">"),
     ("●", "*"),

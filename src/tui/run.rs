@@ -267,6 +267,10 @@ impl Bench {
                     // A terminal that is gone is noticed when the next frame is drawn.
                     let _ = self.screen.copy(&text);
                 }
+                Effect::Bell => {
+                    // A terminal that is gone rings no bell.
+                    let _ = std::io::stdout().write_all(b"\x07").and_then(|()| std::io::stdout().flush());
+                }
                 Effect::Suspend => self.suspend(),
                 Effect::Quit => self.open = false,
             }

@@ -50,6 +50,8 @@ pub struct Shared {
     pub speed: Option<u32>,
     /// The link the program was started with.
     pub first_link: Option<String>,
+    /// The link that was connected to or measured over last.
+    pub used_link: Option<String>,
     /// How long nothing was heard of the running job.
     pub quiet: Option<Duration>,
     /// The program is waiting for the running job to end, and then leaves.

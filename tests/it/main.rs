@@ -27,3 +27,4 @@ mod session;
 mod supply;
 mod support;
 mod uart;
+mod wiring;

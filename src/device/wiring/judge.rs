@@ -84,7 +84,9 @@ fn suspect(seen: &Measured) -> Option<Suspect> {
         return remark(seen);
     }
     if seen.heard == Heard::Taken {
+        let let_go = "the chip took the D2 and then let SO go, as after a supply that gave way";
         return match seen.ids.as_slice() {
+            [.., [0xFF, 0xFF, 0xFF]] => say(Fault::WeakSupply, &[Supply], Verdict::Unsure, let_go),
             [] | [_] => say(Fault::Open, &[Csn], likely, "the chip took the D2, and its flash stays silent"),
             _ => say(Fault::Noise, &[Gnd], likely, "the id changes from read to read"),
         };

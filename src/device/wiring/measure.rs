@@ -12,8 +12,8 @@ use super::lines::{BUS, Follow, Lines, Order};
 use crate::codec::nor::opcode;
 use crate::link::{Hold, Line};
 
-/// The byte that selects SPI mode. No rotation of its bits is a command that changes a flash, nor is one of 9F, so that
-/// a search over wrong orders is safe for what the chip holds.
+/// The byte that selects SPI mode. No rotation of its bits is a command that changes a flash, nor is one of 9F; what a
+/// wrong order makes of them has no write enable before it, so that a flash drops it.
 const KNOCK: u8 = 0xD2;
 /// With every line low this long, a module without supply has lost what it was fed through its lines (spi-flash.md §9).
 const QUIET: Duration = Duration::from_millis(300);
@@ -146,6 +146,12 @@ pub(super) fn measure(lines: &mut Lines<'_>, whole: bool, watch: &mut dyn Watch)
         prove(lines, &Order::STRAIGHT, whole, &mut seen, watch)?;
     } else if whole && seen.order_in_question() {
         search(lines, &mut seen, watch)?;
+    }
+    if !seen.settled {
+        // The controller moves its pins in the straight order: a flash that listens in another one must not hear it.
+        lines.hold(Line::Cen, Hold::Low)?;
+        lines.rest(&Order::STRAIGHT)?;
+        wait(lines.clock, RESET, watch)?;
     }
     Ok(seen)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Checked, Fault, Finding, Harness, WireName};
 use crate::device::testing::{Recorder, image};
-use crate::link::sim::{Electrics, Faults, Knobs, Module, Setup, Wires};
+use crate::link::sim::{Effect, Electrics, Faults, Knobs, Module, Setup, Wires};
 use crate::units::Verdict;
 
 use super::WireName::{Cen, Csn, Gnd, Sck, Si, So, Supply};
@@ -180,4 +180,72 @@ fn the_first_suspect_is_right_and_no_wrong_word_is_proven() {
     println!("{table}");
     assert!(wrong_proofs.is_empty(), "{}\n{table}", wrong_proofs.join("\n"));
     assert!(right * 100 >= runs * 95, "{table}");
+}
+
+#[test]
+fn a_check_changes_nothing_on_the_chip_and_frees_the_lines() {
+    for wires in ["", "csn-open", "sck-si-swapped", "si-so-swapped"] {
+        let module =
+            Module::new(Setup::new("wb2s").unwrap().image(image()).wires(Wires::parse(wires).unwrap())).unwrap();
+        let mut harness = Harness::new(module.link()).ok().expect("an SPI link");
+        harness.check(&mut Recorder::default()).unwrap();
+        drop(harness);
+        let changing = [0x01, 0x02, 0x06, 0x11, 0x20, 0x31, 0x50, 0x52, 0xC7, 0x60, 0xD8, 0x81];
+        let done: Vec<u8> = module
+            .operations()
+            .iter()
+            .filter(|op| changing.contains(&op.opcode) && op.effect == Effect::Done)
+            .map(|op| op.opcode)
+            .collect();
+        assert!(done.is_empty(), "{wires}: {done:02X?}");
+        assert!(module.flash() == image());
+    }
+}
+
+#[test]
+fn glances_follow_the_soldering() {
+    let module = Module::new(Setup::new("wb2s").unwrap().image(image())).unwrap();
+    let mut harness = Harness::new(module.link()).ok().expect("an SPI link");
+    let mut look = |wires: &str| {
+        module.set_wires(Wires::parse(wires).unwrap());
+        let before = module.now();
+        let found = harness.glance(&mut Recorder::default()).unwrap();
+        assert!(module.now() - before < Duration::from_secs(2), "{wires}: {:?}", module.now() - before);
+        (found.usable, found.suspect.map(|suspect| suspect.wires).unwrap_or_default())
+    };
+    assert_eq!(look(""), (true, vec![]));
+    assert_eq!(look(""), (true, vec![]), "the quick way");
+    assert_eq!(look("csn-open"), (false, vec![Csn]));
+    assert_eq!(look("cen-open"), (false, vec![Cen]));
+    assert_eq!(look("3v3-open"), (false, vec![Supply]));
+    assert_eq!(look("so-short-gnd"), (false, vec![So]));
+    assert_eq!(look(""), (true, vec![]));
+    assert!(!look("cen-open").0, "CEN is missed although the id still comes");
+}
+
+#[test]
+fn without_single_lines_the_entry_is_the_measurement() {
+    let check = |wires: &str| {
+        let module =
+            Module::new(Setup::new("wb2s").unwrap().image(image()).wires(Wires::parse(wires).unwrap())).unwrap();
+        let mut link = module.link();
+        link.probe = None;
+        Harness::new(link).ok().expect("an SPI link").check(&mut Recorder::default()).unwrap()
+    };
+    let good = check("");
+    assert!(good.usable && good.suspect.is_none(), "{good:?}");
+    let of = |found: &Checked, wire| found.wires.iter().find(|it| it.wire == wire).unwrap().finding;
+    assert_eq!((of(&good, So), of(&good, Supply)), (Finding::Pass, Finding::NotMeasurable));
+    let bad = check("so-open");
+    assert!(!bad.usable && bad.suspect.is_some_and(|it| it.verdict == Verdict::Unsure && it.wires.is_empty()));
+    assert!(bad.wires.iter().all(|it| it.finding == Finding::NotMeasurable));
+}
+
+#[test]
+fn a_check_can_be_stopped() {
+    let module = Module::new(Setup::new("wb2s").unwrap().wires(Wires::parse("so-open").unwrap())).unwrap();
+    let mut harness = Harness::new(module.link()).ok().expect("an SPI link");
+    let mut watch = Recorder { stop_after: Some(40), ..Recorder::default() };
+    assert!(matches!(harness.check(&mut watch), Err(crate::device::DeviceError::Cancelled)));
+    assert!(harness.check(&mut Recorder::default()).is_ok(), "the lines are free again");
 }

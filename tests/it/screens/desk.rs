@@ -45,6 +45,7 @@ struct Inner {
     started: Vec<JobSpec>,
     next: u64,
     left: bool,
+    bells: u32,
     copied: Option<String>,
 }
 
@@ -75,6 +76,7 @@ impl Desk {
             started: Vec::new(),
             next: 0,
             left: false,
+            bells: 0,
             copied: None,
         }));
         let seen = Rc::clone(&inner);
@@ -139,6 +141,11 @@ impl Desk {
     /// The jobs that were asked for.
     pub fn started(&self) -> Vec<JobSpec> {
         self.inner.borrow().started.clone()
+    }
+
+    /// How often the bell rang.
+    pub fn bells(&self) -> u32 {
+        self.inner.borrow().bells
     }
 
     /// Whether the workbench wished to leave.
@@ -214,6 +221,7 @@ impl Desk {
                 }
                 Effect::Copy(text) => self.inner.borrow_mut().copied = Some(text),
                 Effect::Quit => self.inner.borrow_mut().left = true,
+                Effect::Bell => self.inner.borrow_mut().bells += 1,
                 Effect::Cancel(_) | Effect::Suspend => {}
             }
         }

@@ -10,3 +10,4 @@ mod rules;
 mod sizes;
 #[cfg(unix)]
 mod terminal;
+mod wiring;

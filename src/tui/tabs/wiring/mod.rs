@@ -1,4 +1,6 @@
-//! Tab 1: which pad goes to which pin, wire by wire.
+//! Tab 1: which pad goes to which pin, wire by wire, and what is measured on each.
+
+mod measured;
 
 use std::collections::BTreeSet;
 
@@ -9,6 +11,7 @@ use ratatui::layout::Rect;
 use super::{Tab, TabId};
 use crate::chip::{self, Module, Pad, WireRow};
 use crate::link::WireKind;
+use crate::session::Event;
 use crate::tui::effect::{Act, Response};
 use crate::tui::glyph;
 use crate::tui::keys::{self, Bind, KeyLine, bind};
@@ -32,6 +35,8 @@ enum Action {
     Tick,
     Module,
     Wire,
+    Check,
+    Live,
 }
 
 const KEYS: &[Bind<Action>] = &[
@@ -39,6 +44,18 @@ const KEYS: &[Bind<Action>] = &[
     bind("space", "tick", "Tick this row as seen, or take the tick away.", Action::Tick),
     bind("up k", "↓ move", "One row up.", Action::Up),
     bind("down j", "down", "One row down.", Action::Down),
+    bind(
+        "c",
+        "check",
+        "Measure every wire once and name the first suspect; changes nothing on the chip.",
+        Action::Check,
+    ),
+    bind(
+        "v",
+        "live",
+        "Look several times a second while you wiggle or solder; a bell when all is good. v again stops.",
+        Action::Live,
+    ),
     bind("m", "module…", "Choose the module: the name printed on its shield.", Action::Module),
     bind("w", "SPI/UART", "Switch between the SPI wires and the UART wires.", Action::Wire),
 ];
@@ -49,6 +66,8 @@ pub struct Wiring {
     ticks: [bool; TICKS.len()],
     seen: BTreeSet<&'static str>,
     row: usize,
+    /// Whether the last look at the wires was good.
+    good: bool,
     /// What the ticks belong to; another module or wire starts anew.
     of: Option<(&'static str, WireKind)>,
 }
@@ -126,7 +145,10 @@ impl Wiring {
             .put(Role::Strong, &module.name)
             .put(Role::Dim, " (")
             .put(Role::Text, &module.chip);
-        sheet.put(Role::Dim, ")   wire ").line(Role::Strong, cx.wire.to_string());
+        sheet.put(Role::Dim, ")   wire ").put(Role::Strong, cx.wire.to_string());
+        let report = measured::report(cx).filter(|_| self.safe());
+        measured::state(&mut sheet, report, cx);
+        sheet.end();
         for (index, text) in TICKS.iter().enumerate() {
             self.row_start(&mut sheet, index, rows);
             sheet.line(self.role(index), *text);
@@ -136,13 +158,21 @@ impl Wiring {
         }
         let heading = if self.safe() { Role::Dim } else { Role::Warn };
         let pi = rows.iter().map(|wire| wire.pi.len() as u16).max().unwrap_or(0);
-        if self.safe() && roomy {
+        if report.is_some() {
+            if roomy {
+                sheet.line(heading, "    wire  header  measured");
+            }
+        } else if self.safe() && roomy {
             sheet.put(heading, "    Raspberry Pi").to(pi + 7).line(heading, "module pad");
         } else if !self.safe() {
             sheet.line(heading, "    Tick the two lines above first (Space).");
         }
         for (index, wire) in rows.iter().enumerate() {
             let row = index + TICKS.len();
+            if let Some(report) = report {
+                measured::row(&mut sheet, self.role(row), wire, report);
+                continue;
+            }
             self.row_start(&mut sheet, row, rows);
             let role = self.role(row);
             sheet.put(role, format!("{:<width$} → ", wire.pi, width = usize::from(pi)));
@@ -155,7 +185,12 @@ impl Wiring {
         if roomy {
             sheet.end();
         }
-        self.note(module, rows, &mut sheet, cx);
+        if let Some(report) = report {
+            measured::verdict(&mut sheet, report);
+        }
+        if report.is_none_or(|_| sheet.rows_left() > 3) {
+            self.note(module, rows, &mut sheet, cx);
+        }
         if drawn && sheet.rows_left() >= 3 {
             if sheet.rows_left() > 4 {
                 sheet.end();
@@ -179,8 +214,13 @@ impl Wiring {
     fn row_start(&self, sheet: &mut Sheet<'_>, row: usize, rows: &[WireRow]) {
         let here = row == self.row;
         sheet.put(if here { Role::Selected } else { Role::Text }, if here { glyph::HERE } else { " " });
-        let ticked = self.is_ticked(rows, row);
-        sheet.put(if ticked { Role::Ok } else { Role::Dim }, if ticked { " ✔ " } else { " · " });
+        // What a person said looks different from what was measured.
+        let (role, mark) = match (self.is_ticked(rows, row), row < TICKS.len()) {
+            (true, true) => (Role::Ok, glyph::PROVEN),
+            (true, false) => (Role::Strong, glyph::SAID),
+            (false, _) => (Role::Dim, "·"),
+        };
+        sheet.put(role, format!(" {mark} "));
     }
 
     fn role(&self, row: usize) -> Role {
@@ -220,8 +260,9 @@ impl Wiring {
             let text = format!("This module does not bring out {}: use UART (w).", missing.join(", "));
             sheet.paragraph(Role::Warn, 0, text);
         }
-        if self.complete(rows) {
-            sheet.put(Role::Ok, "✔ every wire ticked by eye; ").put(Role::Key, "2").line(Role::Ok, " connects");
+        if self.complete(rows) && measured::report(cx).is_none() {
+            sheet.put(Role::Text, "• every wire ticked by eye; ").put(Role::Key, "c");
+            sheet.put(Role::Text, " measures, ").put(Role::Key, "2").line(Role::Text, " connects");
         }
         if cx.wire == WireKind::Uart && sheet.rows_left() > 4 {
             sheet.line(Role::Dim, "RX and TX cross: what one side sends the other receives.");
@@ -254,7 +295,7 @@ impl Tab for Wiring {
 
     fn hints(&self, _cx: &Shared) -> Vec<KeyLine> {
         let first = if self.safe() { Action::Next } else { Action::Tick };
-        keys::hints(KEYS, &[first, Action::Up, Action::Module, Action::Wire])
+        keys::hints(KEYS, &[first, Action::Check, Action::Live, Action::Up, Action::Module, Action::Wire])
     }
 
     fn key(&mut self, key: KeyEvent, cx: &Shared) -> Response {
@@ -276,6 +317,12 @@ impl Tab for Wiring {
                 self.tick(&rows, true);
                 self.row = (self.row + 1).min(self.last(&rows));
             }
+            Action::Check | Action::Live if !self.safe() => {
+                return Response::act(Act::Say(
+                    "tick the two lines above first: nothing is measured on mains".to_owned(),
+                ));
+            }
+            Action::Check | Action::Live => return Response::act(measured::start(cx, action == Action::Live)),
             Action::Module => return Response::act(Act::Open(Box::new(modules(cx)))),
             Action::Wire => {
                 let other = if cx.wire == WireKind::Spi { WireKind::Uart } else { WireKind::Spi };
@@ -283,6 +330,10 @@ impl Tab for Wiring {
             }
         }
         Response::act(Act::Journey(Step::Wired, self.complete(&rows)))
+    }
+
+    fn heard(&mut self, event: &Event, _cx: &Shared) -> Vec<Act> {
+        measured::heard(event, &mut self.good)
     }
 
     fn view(&self, area: Rect, buf: &mut Buffer, cx: &Shared) {

@@ -10,7 +10,7 @@ pub const ROWS: u16 = 2;
 const LETTERS: &[(char, [u8; 4])] = &[
     ('A', [0b0110, 0b1001, 0b1111, 0b1001]),
     ('D', [0b1110, 0b1001, 0b1001, 0b1110]),
-    ('G', [0b0111, 0b1000, 0b1011, 0b0111]),
+    ('G', [0b0111, 0b1000, 0b1011, 0b0110]),
     ('L', [0b1000, 0b1000, 0b1000, 0b1111]),
     ('O', [0b0110, 0b1001, 0b1001, 0b0110]),
 ];
@@ -57,6 +57,6 @@ mod tests {
         word(&mut Sheet::new(area, &mut buf, &Theme::mono()), Role::Ok, "ALL GOOD");
         let row = |y| (0..area.width).map(|x| buf[(x, y)].symbol()).collect::<String>();
         assert_eq!(row(0), "▄▀▀▄ █    █         ▄▀▀▀ ▄▀▀▄ ▄▀▀▄ █▀▀▄ ");
-        assert_eq!(row(1), "█▀▀█ █▄▄▄ █▄▄▄      ▀▄▀█ ▀▄▄▀ ▀▄▄▀ █▄▄▀ ");
+        assert_eq!(row(1), "█▀▀█ █▄▄▄ █▄▄▄      ▀▄█▀ ▀▄▄▀ ▀▄▄▀ █▄▄▀ ");
     }
 }

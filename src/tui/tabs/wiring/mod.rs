@@ -149,7 +149,9 @@ impl Wiring {
         let report = measured::report(cx).filter(|_| self.safe());
         measured::state(&mut sheet, report, cx);
         sheet.end();
-        for (index, text) in TICKS.iter().enumerate() {
+        // Where rows are dear, the answered ticks make room for what was measured.
+        let ticks = if report.is_some() && !roomy { 0 } else { TICKS.len() };
+        for (index, text) in TICKS.iter().enumerate().take(ticks) {
             self.row_start(&mut sheet, index, rows);
             sheet.line(self.role(index), *text);
         }

@@ -83,7 +83,10 @@ pub struct Stability {
 impl Stability {
     /// Share of good looks in percent, rounded down, so that 100 means all.
     pub const fn percent(&self) -> u32 {
-        if self.looks == 0 { 0 } else { self.good * 100 / self.looks }
+        match (self.good * 100).checked_div(self.looks) {
+            Some(share) => share,
+            None => 0,
+        }
     }
 }
 

@@ -1,11 +1,14 @@
 //! Tab 2: links, connecting, who the chip is, backup.
 
+use std::time::Duration;
+
 use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{Tab, TabId};
 use crate::archive::clocks;
+use crate::device::Level;
 use crate::job::backup::BackupSpec;
 use crate::job::{ConnectSpec, Identity, JobSpec};
 use crate::link::{Endpoint, WireKind};
@@ -190,7 +193,12 @@ impl Connect {
             }
             LinkState::Opening(name) => {
                 sheet.line(Role::Strong, format!("Opening {name} …"));
-                sheet.paragraph(Role::Dim, 0, "Esc stops it.");
+                sheet.paragraph(Role::Dim, 0, "Esc stops it.").end();
+                let since = cx.session.job.as_ref().map_or(Duration::ZERO, |job| job.started);
+                let asked = cx.session.log.iter().rev().find(|line| line.level == Level::Ask && line.at >= since);
+                if let Some(line) = asked {
+                    sheet.paragraph(Role::Strong, 0, &line.text);
+                }
             }
             LinkState::Closed => {
                 sheet.line(Role::Strong, "Not connected").end();

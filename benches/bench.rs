@@ -9,8 +9,8 @@ use std::sync::mpsc::channel;
 use bkbench::image::entropy;
 use bkbench::image::search::{How, Pattern, find_all};
 use bkbench::job::{ConnectSpec, JobSpec};
-use bkbench::link::LinkSpec;
 use bkbench::link::sim::{Module, Setup};
+use bkbench::link::{LinkSpec, WireKind};
 use bkbench::session::{Actor, Command, JobId, What};
 use bkbench::tui::effect::Task;
 use bkbench::tui::msg::{Msg, Target};
@@ -25,7 +25,53 @@ mod model;
 
 fn main() {
     backup_on_the_modules_clock();
+    uart_on_the_modules_clock();
     divan::main();
+}
+
+/// Seconds of a proven backup on the module's clock, at a rate asked for or found.
+fn backup_seconds(module: &Module, speed: Option<u32>) -> f64 {
+    let (_commands, inbox) = channel();
+    let (opened, sink) = (module.clone(), |event: bkbench::session::Event| {
+        if let What::Finished { result: Err(problem), .. } = event.what {
+            panic!("{problem}");
+        }
+    });
+    let mut actor = Actor::with_opener(inbox, Box::new(sink), Box::new(move |_| Ok(opened.link())));
+    let link = LinkSpec::parse("sim:uart").expect("a link");
+    let connect = JobSpec::Connect(ConnectSpec { link, speed, entry_clock: None, clocks: None });
+    actor.handle(Command::Start(JobId(1), Box::new(connect)));
+    let began = module.now();
+    actor.handle(Command::Start(JobId(2), Box::new(JobSpec::Backup(Default::default()))));
+    (module.now() - began).as_secs_f64()
+}
+
+/// Proven backups and writes over UART against the line: wire time at the rate asked for, and the time the simulated chip
+/// spends on its CRCs (uart-protocol.md §15: 22.91 s for 2 MiB at 921600 baud).
+fn uart_on_the_modules_clock() {
+    for (name, baud, line, limit) in [
+        ("cb3s", 921_600, 22.91, 1.02),
+        ("wb2s", 921_600, 22.91, 1.02),
+        ("cb3s", 2_000_000, 10.55, 1.15),
+        ("wb2s", 2_000_000, 10.55, 1.15),
+    ] {
+        let module = Setup::new(name).map(|setup| setup.wire(WireKind::Uart)).and_then(Module::new).expect("a module");
+        // No sector that could be skipped: the figure is that of the line.
+        for at in (0..0x20_0000).step_by(4096).filter(|at| module.bytes(*at, 16).iter().all(|byte| *byte == 0xFF)) {
+            module.poke(at, b"not erased");
+        }
+        let took = backup_seconds(&module, Some(baud));
+        let bound = line + f64::from(0x20_0000) / 400_000.0;
+        println!(
+            "proven backup of 2 MiB over UART, {name} at {baud}: {took:.2} s, {:.3} of line and CRC (limit {limit})",
+            took / bound
+        );
+    }
+    for name in ["cb3s", "wb2s"] {
+        let module = Setup::new(name).map(|setup| setup.wire(WireKind::Uart)).and_then(Module::new).expect("a module");
+        let took = backup_seconds(&module, None);
+        println!("proven backup of a factory {name} over UART at the rate found: {took:.2} s");
+    }
 }
 
 /// A proven whole-chip backup over SPI at the clock found on wires that carry 8 MHz, against the bus time of its reads

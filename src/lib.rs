@@ -69,6 +69,9 @@
 //!   the identity is at most *likely*, and where CEN has no effect nothing is written.
 //! - **The second look is a device's own matter** ([`device::ReadFlash::compare`]): over SPI a read at half the clock,
 //!   over UART the chip's own CRC. Backup, survey, read-back and final proof all use it, so there is one way to be sure.
+//!   Where the chip's CRC comes cheaper than its bytes it is asked first ([`device::ReadFlash::fetch`]).
+//! - **A request can go astray**: frames of the download protocol carry no check sum. What a damaged one hit is found by the
+//!   address in its answer and by the final CRC, and put back from the survey; what is out of reach is an alarm.
 //! - **Work is done in groups of at most 64 KiB**: erase, program, read back, then the next group. A write that is cut
 //!   off leaves at most one group in between, and a basic boot loader, which locks the flash after each CRC, gets the
 //!   erase that unlocks it at each group's start.

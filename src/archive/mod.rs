@@ -194,7 +194,7 @@ pub const fn usual(settings: &Settings) -> crate::job::Usual {
     crate::job::Usual {
         spi_clock: settings.spi.fixed_clock(),
         spi_entry_clock: settings.spi.entry_clock_hz,
-        uart_baud: settings.uart.baud,
+        uart_baud: settings.uart.fixed_baud(),
         cen: settings.cen,
     }
 }

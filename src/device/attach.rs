@@ -8,8 +8,8 @@ use crate::link::{Link, Wire};
 /// What may be chosen about attaching; everything has a sensible default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttachOptions {
-    /// Working speed: bit clock in Hz over SPI (the fastest that proves right with a margin when absent), rate in baud
-    /// over UART (921600 when absent). A lower one is used when this one does not prove right.
+    /// Working speed: bit clock in Hz over SPI, rate in baud over UART; when absent the fastest that proves right. A lower
+    /// one is used when this one does not prove right.
     pub speed: Option<u32>,
     /// Bit clock of the first SPI entry attempt in Hz; the sweep of the others follows all the same.
     pub entry_clock: Option<u32>,
@@ -18,13 +18,18 @@ pub struct AttachOptions {
     pub known: Vec<KnownClock>,
 }
 
-/// An SPI clock that was worked at before.
+/// An SPI clock or UART rate that was worked at before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownClock {
-    /// The flash it was worked at with.
+    /// The flash it was worked at with; [`KnownClock::ADAPTER`] for a UART rate, which is a matter of the adapter.
     pub jedec: [u8; 3],
-    /// Bit clock in Hz.
+    /// Bit clock in Hz, or rate in baud.
     pub hz: u32,
+}
+
+impl KnownClock {
+    /// Stands in the place of a flash's id, which is never this.
+    pub const ADAPTER: [u8; 3] = [0; 3];
 }
 
 /// Gets the chip's attention, identifies the flash and finds a speed that works. Waits for a board, or for a person's

@@ -38,9 +38,11 @@ impl Remembered {
     /// Tells the memory the device's present clock, if that is news. A disk that does not take it is worth a note only.
     pub fn update(&mut self, device: &(impl ReadFlash + ?Sized), watch: &mut dyn Watch) {
         let facts = device.facts();
-        let Some(jedec) = facts.jedec.filter(|_| facts.wire == WireKind::Spi && self.last != Some(facts.speed)) else {
-            return;
+        let worked_with = match facts.wire {
+            WireKind::Spi => facts.jedec,
+            WireKind::Uart => Some(KnownClock::ADAPTER),
         };
+        let Some(jedec) = worked_with.filter(|_| self.last != Some(facts.speed)) else { return };
         self.last = Some(facts.speed);
         if let Err(problem) = self.memory.get().keep(&self.chip_key, KnownClock { jedec, hz: facts.speed }) {
             watch.note(Level::Warning, format!("the clock is not remembered: {}", problem.what));

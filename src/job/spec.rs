@@ -123,8 +123,8 @@ pub struct Usual {
     pub spi_clock: Option<u32>,
     /// Bit clock of the first SPI entry attempt, in Hz.
     pub spi_entry_clock: u32,
-    /// UART rate in baud.
-    pub uart_baud: u32,
+    /// UART rate in baud; `None` finds the highest that shows no error.
+    pub uart_baud: Option<u32>,
     /// GPIO (BCM number) that CEN is wired to.
     pub cen: u8,
 }
@@ -150,7 +150,7 @@ impl ConnectSpec {
         // A simulated module shows its favourite wire, which may not be the one guessed here: the device knows.
         let fallback = match link.scheme.as_str() {
             "spi" | "serprog" => usual.spi_clock,
-            "uart" => Some(usual.uart_baud),
+            "uart" => usual.uart_baud,
             _ => None,
         };
         Ok(Self {

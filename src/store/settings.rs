@@ -53,11 +53,11 @@ pub struct Spi {
 }
 
 /// UART rate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Uart {
-    /// Rate for reading and writing in baud, 9600 to 6 Mbaud.
-    #[serde(deserialize_with = "baud")]
+    /// Rate for reading and writing in baud, 9600 to 6 Mbaud; 0 finds the highest that shows no error.
+    #[serde(deserialize_with = "baud_or_none")]
     pub baud: u32,
 }
 
@@ -114,9 +114,10 @@ impl Default for Write {
     }
 }
 
-impl Default for Uart {
-    fn default() -> Self {
-        Self { baud: 921_600 }
+impl Uart {
+    /// The rate asked for; `None` when it is to be found.
+    pub const fn fixed_baud(&self) -> Option<u32> {
+        if self.baud == 0 { None } else { Some(self.baud) }
     }
 }
 
@@ -146,8 +147,11 @@ fn clock_or_none<'de, D: Deserializer<'de>>(value: D) -> Result<u32, D::Error> {
     })
 }
 
-fn baud<'de, D: Deserializer<'de>>(value: D) -> Result<u32, D::Error> {
-    within(value, 9_600, 6_000_000, "baud")
+fn baud_or_none<'de, D: Deserializer<'de>>(value: D) -> Result<u32, D::Error> {
+    within(value, 0, 6_000_000, "baud").and_then(|baud| match baud {
+        1..9_600 => Err(D::Error::custom(format!("{baud} is neither 0 nor 9600 to 6000000 baud"))),
+        baud => Ok(baud),
+    })
 }
 
 /// Where a value came from.
@@ -231,7 +235,7 @@ impl Settings {
     pub fn speed_for(&self, scheme: &str) -> Option<u32> {
         match scheme {
             "spi" | "ch341" | "serprog" => self.spi.fixed_clock(),
-            "uart" | "tcp" | "rfc2217" => Some(self.uart.baud),
+            "uart" | "tcp" | "rfc2217" => self.uart.fixed_baud(),
             _ => None,
         }
     }

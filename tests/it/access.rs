@@ -132,7 +132,8 @@ impl Clock for Trap {
     }
 }
 
-const USUAL: Usual = Usual { spi_clock: Some(8_000_000), spi_entry_clock: 1_000_000, uart_baud: 921_600, cen: 22 };
+const USUAL: Usual =
+    Usual { spi_clock: Some(8_000_000), spi_entry_clock: 1_000_000, uart_baud: Some(921_600), cen: 22 };
 
 /// Connects over a line that is watched; `act` runs while CEN is low, and may send commands to the session.
 fn connect(act: impl Fn(&std::sync::mpsc::Sender<Command>) + Clone + 'static) -> (bool, Vec<What>, Flow) {

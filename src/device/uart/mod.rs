@@ -17,7 +17,7 @@ use std::time::Duration;
 use self::link_up::START_BAUD;
 use self::loader::{Changed, Dialect, Loader};
 use self::port::Port;
-use super::attach::AttachOptions;
+use super::attach::{AttachOptions, KnownClock};
 use super::contract::{Abilities, DeviceError, EraseUnit, Facts, ReadFlash, SectorData, Seen, Watch, WriteFlash};
 use super::guard::{in_range, may_erase, wait};
 use super::status::{StatusAccess, carry_out};
@@ -63,7 +63,7 @@ impl UartFlash {
         let mut evidence = vec![linked];
         evidence.extend(identity.evidence);
         let crc_rate = loader.measure_crc_rate()?;
-        let speed = speed::settle(&mut loader, options.speed, None, &mut evidence, watch)?;
+        let speed = speed::settle(&mut loader, options.speed, remembered(options), &mut evidence, watch)?;
         evidence.push(format!("the chip computes a CRC over {} KiB per second", crc_rate / 1024));
         loader.link_check()?;
         let code_key = efuse::code_key(&mut loader, identity.chip_id, watch)?;
@@ -134,6 +134,12 @@ impl UartFlash {
 /// Names of the changing requests in errors.
 const ERASE: &str = "erase";
 const WRITE: &str = "sector write";
+
+/// The rate that worked with this adapter before. One that a bad day has left slow is not held on to.
+fn remembered(options: &AttachOptions) -> Option<u32> {
+    let own = options.known.iter().rev().find(|known| known.jedec == KnownClock::ADAPTER);
+    own.map(|known| known.hz).filter(|rate| *rate > speed::FIRST_STEP)
+}
 
 impl ReadFlash for UartFlash {
     fn facts(&self) -> &Facts {

@@ -13,7 +13,7 @@ use crate::units::SECTOR;
 /// cannot do one of them says so.
 const LADDER: [u32; 8] = [3_250_000, 2_600_000, 2_000_000, 1_500_000, 921_600, 460_800, 230_400, START_BAUD];
 /// Where climbing begins when nothing is known about the adapter: what nearly every adapter and wire carries.
-const FIRST_STEP: u32 = 921_600;
+pub(super) const FIRST_STEP: u32 = 921_600;
 /// The highest rate to write at on basic loaders, which program while the next page comes in (§15).
 pub(super) const BASIC_WRITE_LIMIT: u32 = 1_500_000;
 /// Sectors that have to arrive right at a rate, in different places.
@@ -61,7 +61,23 @@ pub(super) fn change(loader: &mut Loader, to: u32) -> Result<Met, DeviceError> {
         return Ok(Met::New);
     }
     loader.port.set_baud(from)?;
-    Ok(if meets(loader, CHECKS)? { Met::Old } else { Met::Nowhere })
+    if meets(loader, CHECKS)? {
+        return Ok(Met::Old);
+    }
+    // The loader may have switched and be heard no more: it is told to come back, over a line that may carry this once.
+    let back = Request::SetBaud { baud: from, settle_ms: SETTLE_MS };
+    for _ in 0..CHECKS {
+        loader.port.set_baud(to)?;
+        loader.port.tell(&back)?;
+        let settled = byte_times(back.wire_len(), to) + Duration::from_millis(2 * (u64::from(SETTLE_MS) + 1));
+        loader.port.clock().sleep(settled);
+        loader.port.set_baud(from)?;
+        loader.port.quiet()?;
+        if meets(loader, 1)? {
+            return Ok(Met::Old);
+        }
+    }
+    Ok(Met::Nowhere)
 }
 
 /// Settles on a rate at which sectors arrive as the chip's own CRC has them: on `asked`, or, when nobody asks, on the
@@ -88,7 +104,8 @@ pub(super) fn settle(
             _ => {}
         }
     }
-    if best == Some(first) && asked.is_none() && before.is_none() {
+    // A rate that fails can cost the link, and only a reset line brings that back without a hand.
+    if best == Some(first) && asked.is_none() && before.is_none() && loader.reset.is_some() {
         for step in LADDER.into_iter().rev().filter(|step| *step > first) {
             if try_step(loader, step, evidence, watch)? != Some(0) {
                 break;

@@ -143,9 +143,7 @@ impl Board {
     pub(super) fn boot(&mut self, now: Duration) {
         let firmware = self.has_firmware();
         self.phase = Phase::Running { firmware };
-        let faults = self.faults();
-        let console = faults.console.or(faults.tuya_mcu.then_some(9600));
-        self.uart.started(now, console);
+        self.uart.started(now);
         if self.locked && firmware {
             let value = self.flash.part.factory_status;
             self.flash.force_status(value, now);

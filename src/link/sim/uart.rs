@@ -123,9 +123,8 @@ impl Uart {
     }
 
     /// The firmware starts.
-    pub(super) fn started(&mut self, now: Duration, console: Option<u32>) {
+    pub(super) fn started(&mut self, now: Duration) {
         self.chatter_at = now + Duration::from_millis(300);
-        self.chip_rate = console.unwrap_or(RESET_RATE);
     }
 }
 
@@ -374,6 +373,8 @@ impl Board {
     }
 
     fn chatter(&mut self, now: Duration) {
+        let faults = self.faults();
+        self.uart.chip_rate = faults.console.or(faults.tuya_mcu.then_some(9600)).unwrap_or(RESET_RATE);
         let text = if self.faults().tuya_mcu { MCU_HEARTBEAT } else { CHATTER_TEXT };
         self.say(text, now);
         self.uart.chatter_at = now + CHATTER;

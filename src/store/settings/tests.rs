@@ -86,7 +86,7 @@ fn unusable_files_are_refused_with_a_caret_under_the_place() {
         ("cen = \"22\"", "expected i64"),
         ("[spi]\nclock_hz = 5", "5 is neither 0 nor 1000 to 50000000 Hz"),
         ("[spi]\nspeed = 1", "unknown field `speed`"),
-        ("[uart]\nbaud = 99999999999", "is outside 9600 to 6000000 baud"),
+        ("[uart]\nbaud = 99999999999", "is outside 0 to 6000000 baud"),
         ("theme = ", "TOML parse error at line 1, column 9"),
         ("mouse = \"yes\"", "expected a boolean"),
     ];
@@ -120,6 +120,6 @@ fn overrides_are_checked_like_the_file() {
 fn each_scheme_gets_the_speed_of_its_wire() {
     let settings = Settings::default();
     assert_eq!(settings.speed_for("spi"), None, "it is found");
-    assert_eq!(settings.speed_for("rfc2217"), Some(settings.uart.baud));
+    assert_eq!(settings.speed_for("rfc2217"), None);
     assert_eq!(settings.speed_for("sim"), None);
 }

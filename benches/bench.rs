@@ -159,6 +159,13 @@ fn entropy_of_16_mib(bencher: divan::Bencher) {
     bencher.bench(|| entropy::sectors(&bytes));
 }
 
+/// Looks through the 2 MiB of a factory module: regions, firmware, Tuya store, template; the limit is 250 ms.
+#[divan::bench]
+fn inspect_2_mib(bencher: divan::Bencher) {
+    let flash = Setup::new("wb2s").and_then(Module::new).expect("an embedded module").flash();
+    bencher.bench(|| bkbench::image::inspect::inspect(&flash));
+}
+
 /// Draws the Dump tab with a whole flash in it, 200×60, on a new place each time; the limit is 2 ms.
 #[divan::bench]
 fn draw_a_frame_of_200_by_60_with_the_hex_view(bencher: divan::Bencher) {

@@ -180,7 +180,7 @@ fn pins(
     let mut from = |template: &Template, source: &str| {
         settings.pins = Some(encode::pins_of(template));
         if settings.start_up.is_none() && !template.commands.is_empty() {
-            settings.start_up = Some(start_up(&template.commands));
+            settings.start_up = Some(template.command());
         }
         reasons.push(source.to_owned());
         reasons
@@ -214,11 +214,6 @@ fn pins(
         reasons.push("pins: none; nothing names them. They can be set in OpenBeken's web page".to_owned());
     }
     Ok(reasons)
-}
-
-/// Start-up commands as one line that OpenBeken runs from beginning to end.
-fn start_up(commands: &[String]) -> String {
-    if let [only] = commands { only.clone() } else { format!("backlog {}", commands.join("; ")) }
 }
 
 fn unusable(path: &Path, checked: &lint::Checked) -> Problem {

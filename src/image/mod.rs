@@ -12,6 +12,7 @@ pub mod finding;
 pub mod firmware;
 pub mod inspect;
 pub mod kind;
+pub mod libretiny;
 pub mod openbeken;
 pub mod plain;
 pub mod plausible;

@@ -78,7 +78,7 @@ fn on_cut_and_damaged_samples() {
         any::<prop::sample::Index>(),
         prop::collection::vec((any::<prop::sample::Index>(), 0..8u8), 0..20),
     );
-    for _ in 0..12 {
+    for _ in 0..samples::cases(12, 1000) {
         let (number, len, flips) = strategy.new_tree(&mut runner).unwrap().current();
         let mut bytes = samples[number].bytes.clone();
         for (at, bit) in flips {
@@ -87,6 +87,10 @@ fn on_cut_and_damaged_samples() {
         }
         bytes.truncate(len.index(bytes.len()));
         examine(&bytes);
+        let right = samples[number].expected["chip"].as_str();
+        let told = firmware::identify(&bytes);
+        let proven = told.family.filter(|_| told.verdict == crate::units::Verdict::Proven);
+        assert!(proven.is_none_or(|chip| Some(chip.name()) == right), "{}: a wrong proven chip", samples[number].name);
     }
 }
 
@@ -100,7 +104,7 @@ fn damage_never_changes_a_pin_in_silence() {
         let expected = whole.tuya.as_ref().and_then(|tuya| tuya.user_param_key.clone()).unwrap_or_default();
         let tail = sample.bytes.len().saturating_sub(0x3_0000);
         let strategy = (index(), prop::collection::vec((index(), 0..8_u8), 0..30), 0..3_u8);
-        for _ in 0..8 {
+        for _ in 0..samples::cases(8, 300) {
             let (len, flips, shape) = strategy.new_tree(&mut runner).unwrap().current();
             let mut bytes = sample.bytes.clone();
             for (at, bit) in flips {

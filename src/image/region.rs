@@ -7,7 +7,7 @@ use super::bytes::{Address, all, cut};
 use super::code::{self, APP_LOGICAL};
 use super::family::{BOOT_LOADER_LEN, FLASH_SIZE, Family, TUYA_STORE};
 use super::kind::{self, Kind};
-use super::{app, bootloader, rf, tuya, votes};
+use super::{app, bootloader, libretiny, rf, tuya, votes};
 use crate::units::{BLOCK, Span};
 
 /// What a region is for.
@@ -115,7 +115,8 @@ fn from_map(bytes: &[u8], base: u32, family: Option<Family>) -> Vec<Region> {
     let whole = Span::between(base, base.saturating_add(len));
     let Some(family) = family else { return joined(split_empty(bytes, unknown(Span::new(0, len)))) };
     let mut found = Vec::new();
-    for region in family.layout(whole.end().max(FLASH_SIZE)) {
+    let layout = laid_over(family.layout(whole.end().max(FLASH_SIZE)), libretiny::regions(bytes, family, base));
+    for region in layout {
         let span = region.span.intersection(whole);
         if span.is_empty() {
             continue;
@@ -124,6 +125,22 @@ fn from_map(bytes: &[u8], base: u32, family: Option<Family>) -> Vec<Region> {
         found.extend(proven(bytes, Region { span, ..region }, family, base));
     }
     joined(found)
+}
+
+/// A map with other regions laid over it; what they cover of the map's own is cut away.
+fn laid_over(map: Vec<Region>, over: Vec<Region>) -> Vec<Region> {
+    let mut found = map;
+    for region in over {
+        let cut = found.into_iter().flat_map(|old| {
+            let before = Span::between(old.span.start, old.span.end().min(region.span.start));
+            let behind = Span::between(old.span.start.max(region.span.end()), old.span.end());
+            [before, behind].map(|span| Region { span, ..old.clone() })
+        });
+        found = cut.filter(|old| !old.span.is_empty()).collect();
+        found.push(region);
+        found.sort_by_key(|region| region.span.start);
+    }
+    found
 }
 
 /// What the bytes of a mapped region bear out: the region itself, its used and its empty part, or unknown.
@@ -138,10 +155,12 @@ fn proven(bytes: &[u8], region: Region, family: Family, base: u32) -> Vec<Region
         RegionKind::BootLoader => code::key_of(content, 0).is_some(),
         RegionKind::Application => return application(bytes, region),
         RegionKind::Rf => rf::find(bytes, start).is_some(),
-        RegionKind::Store => tuya::is_key_block(content),
+        // LibreTiny's store is on the map only where its magic word was seen.
+        RegionKind::Store => region.name.starts_with("LibreTiny") || tuya::is_key_block(content),
         RegionKind::Network if content.starts_with(b"CFG") => {
             return vec![Region::new("OpenBeken configuration", region.span, RegionKind::Network)];
         }
+        RegionKind::Files if region.name.starts_with("LibreTiny") => true,
         RegionKind::Files if flash_start <= EASY_FLASH.start => return files(bytes, region, base),
         RegionKind::Unknown => return split_empty(bytes, region),
         RegionKind::Network | RegionKind::Download | RegionKind::Files | RegionKind::Empty => true,
@@ -292,5 +311,25 @@ mod tests {
         let region = Region::new("RF calibration and MAC", Span::new(0x1E_0000, 0x1000), RegionKind::Rf);
         let json = r#"{"name":"RF calibration and MAC","start":"0x1E0000","end":"0x1E1000","kind":"rf"}"#;
         assert_eq!(serde_json::to_string(&region).unwrap(), json);
+    }
+
+    #[test]
+    fn the_places_of_libretiny_are_named_where_its_store_is() {
+        for (name, store, user) in
+            [("lspa9-clone-first-n", 0x1D_3000, 0x1D_B000), ("ds-101jl-4gang-switch-t", 0x1D_8000, 0x1E_3000_u32)]
+        {
+            let Some(mut sample) = samples::dump(name) else { return };
+            let named = |bytes: &[u8], name: &str| {
+                let regions = regions(bytes);
+                assert_covers(&regions, bytes.len());
+                regions.into_iter().find(|region| region.name == name).map(|region| region.span.start)
+            };
+            assert_eq!(named(&sample.bytes, "LibreTiny store"), None);
+            sample.bytes[store..store + 0x8000].fill(0xFF);
+            sample.bytes[store + 24..store + 28].copy_from_slice(b"FDB0");
+            assert_eq!(named(&sample.bytes, "LibreTiny store"), Some(store as u32));
+            sample.bytes[user as usize] = 1;
+            assert_eq!(named(&sample.bytes, "LibreTiny user data"), Some(user));
+        }
     }
 }

@@ -33,6 +33,11 @@ fn load(kind: &str) -> Vec<Sample> {
     paths.into_iter().map(sample).collect()
 }
 
+/// How many cases of a property are tried: many with `BKBENCH_LONG=1`.
+pub fn cases(usual: usize, many: usize) -> usize {
+    if std::env::var_os("BKBENCH_LONG").is_some() { many } else { usual }
+}
+
 pub fn dumps() -> Vec<Sample> {
     load("dumps")
 }

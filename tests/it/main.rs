@@ -7,6 +7,7 @@ mod cli;
 mod clock;
 mod configure;
 mod cut;
+mod expected;
 #[cfg(unix)]
 mod flashrom;
 #[cfg(unix)]

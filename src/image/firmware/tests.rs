@@ -12,10 +12,12 @@ fn every_sample_firmware_gives_the_expected_result() {
         assert_eq!(found.problems, [], "{}", sample.name);
         assert_eq!(found.verdict, Verdict::Proven);
         assert_eq!(found.natural_address, Some(0));
+        let found = Firmware { file: Some(format!("{}.bin", sample.name)), ..found };
         let found = serde_json::to_value(&found).unwrap();
         for (field, expected) in sample.expected.as_object().unwrap() {
             match (field.as_str(), expected.as_object()) {
-                ("file" | "origin", _) => {}
+                // Where the file was published.
+                ("origin", _) => {}
                 (_, Some(fields)) => {
                     for (name, value) in fields {
                         assert_eq!(&found[field][name], value, "{}: {field}.{name}", sample.name);

@@ -21,26 +21,18 @@ fn assert_holds(found: &Value, expected: &Value, place: &str) {
     }
 }
 
+/// What an expected result tells about a file and other tools rather than of the file: its public name and place, what
+/// other programs make of it, remarks. The evidence is compared by itself, without the one that is no evidence to us.
+fn told(field: &str) -> bool {
+    ["file", "origin", "extractable_by", "notes", "chip_evidence"].contains(&field)
+}
+
 #[test]
 fn every_sample_dump_gives_the_expected_result() {
     for sample in samples::dumps() {
         let found = serde_json::to_value(inspect_with(&sample.bytes, Secrets::Shown)).unwrap();
-        let fields = [
-            "size",
-            "sha256",
-            "rotation",
-            "firmware",
-            "chip",
-            "tuya",
-            "template",
-            "template_web_importer",
-            "active_levels",
-            "wifi_credentials_present",
-            "wifi_credentials",
-            "secrets_in_live_kv",
-        ];
-        for field in fields {
-            assert_holds(&found[field], &sample.expected[field], &format!("{}: {field}", sample.name));
+        for (field, expected) in sample.expected.as_object().unwrap().iter().filter(|(field, _)| !told(field)) {
+            assert_holds(&found[field], expected, &format!("{}: {field}", sample.name));
         }
         // Pins and keys must be exactly these, not these among others.
         for (part, field) in [("template", "pins"), ("template_web_importer", "pins"), ("tuya", "user_param_key")] {

@@ -196,11 +196,21 @@ pub fn templates(tuya: &Tuya, family: Option<Family>) -> Option<Templates> {
         if tuya.is_tuyamcu() {
             add_tuyamcu(&mut template, mapping, tuya.baud());
         }
+        if mapping == Mapping::Recommended {
+            in_one_line(&mut template.commands);
+        }
         template
     };
     let (gui, web, recommended) = (make(Mapping::Gui), make(Mapping::Web), make(Mapping::Recommended));
     let differences = differences(&recommended, &gui, &web);
     Some(Templates { gui, web, recommended, differences })
+}
+
+/// OpenBeken runs several commands of one line only behind `backlog`; what the importers write is left as it is.
+fn in_one_line(commands: &mut Vec<String>) {
+    if commands.len() > 1 {
+        *commands = vec![format!("backlog {}", commands.join("; "))];
+    }
 }
 
 fn add_tuyamcu(template: &mut Template, mapping: Mapping, baud: Option<i64>) {

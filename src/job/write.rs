@@ -21,7 +21,7 @@ use crate::link::LinkInfo;
 use crate::units::{SECTOR, Span, hex_text};
 
 /// How often a group is tried, the first time included: once more as it is, then a step slower each time.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 8;
 /// How often sectors that the final comparison finds different are looked at again before that is believed.
 const SECOND_LOOKS: u32 = 2;
 

@@ -321,7 +321,12 @@ impl Loader {
         if self.mute {
             return Err(DeviceError::NoAnswer { request: request.name(), at });
         }
-        let reply = self.port.ask(request)?;
+        let mut reply = self.port.ask(request)?;
+        // A status byte can be damaged like any other: a question that is refused is asked once more.
+        let refused = |reply: &Reply| matches!(request.accepts(reply), Some(Answer::Refused(_)));
+        if !request.changes_flash() && reply.as_ref().is_some_and(refused) {
+            reply = self.port.ask(request)?;
+        }
         self.no_stray(request.name(), at)?;
         match reply.as_ref().and_then(|reply| request.accepts(reply)) {
             // The frame arrived damaged (§5); nothing was done.

@@ -113,12 +113,13 @@ fn sentence(range: &Range, size: u32) -> String {
             "the protection of this part is not known; whether a write took is seen by reading back".to_owned()
         }
         Range::Open => "nothing is protected".to_owned(),
-        Range::Protected(span) if span.len == size => format!("the whole chip is protected ({span})"),
+        // Of a part above 16 MiB only the first 16 are reached.
+        Range::Protected(span) if span.len >= size => format!("the whole chip is protected ({span})"),
         Range::Protected(span) => {
             format!(
                 "{span} is protected ({}), {} open",
                 size_text(span.len.into()),
-                size_text((size - span.len).into())
+                size_text(size.saturating_sub(span.len).into())
             )
         }
     }

@@ -15,13 +15,17 @@ use crate::units::parse_size;
 #[derive(Debug, Parser)]
 #[command(name = "bkbench", version, max_term_width = 110)]
 pub struct Args {
-    /// The device: sim:wb2s, spi:0.0?cen=22, uart:/dev/ttyUSB0?baud=921600
+    /// The device: sim:wb2s, spi:0.0?cen=22, uart:/dev/ttyUSB0?baud=921600, tcp:HOST:PORT, rfc2217:HOST:PORT, replay:FILE
     #[arg(long, global = true, value_name = "LINK")]
     pub link: Option<String>,
 
     /// The embedded practice module; the same as --link sim:wb2s
     #[arg(long, global = true, conflicts_with = "link")]
     pub demo: bool,
+
+    /// Write down every byte of the link, flash content and its passwords included; replay:FILE plays it back
+    #[arg(long, global = true, value_name = "FILE")]
+    pub record: Option<String>,
 
     /// Bit clock in Hz (SPI) or rate in baud (UART); K and M are understood as thousand and million
     #[arg(long, global = true, value_name = "HZ", value_parser = parse_rate)]

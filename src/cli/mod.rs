@@ -102,7 +102,12 @@ impl From<Problem> for Failure {
 /// The link that the command line or the settings name.
 pub fn link_text(args: &Args, settings: &Settings) -> Option<String> {
     let demo = args.demo.then(|| "sim:wb2s".to_owned());
-    demo.or_else(|| args.link.clone()).or_else(|| Some(settings.link.clone()).filter(|link| !link.is_empty()))
+    let link =
+        demo.or_else(|| args.link.clone()).or_else(|| Some(settings.link.clone()).filter(|link| !link.is_empty()))?;
+    Some(match &args.record {
+        Some(file) => format!("{link}{}record={file}", if link.contains('?') { '&' } else { '?' }),
+        None => link,
+    })
 }
 
 /// The settings in force: file, environment, then the command line.

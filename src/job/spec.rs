@@ -17,6 +17,7 @@ use super::wiring::{WiringReport, WiringSpec};
 use crate::codec::nor::StatusBytes;
 use crate::image::Family;
 use crate::image::plausible::Rule;
+use crate::link::tape::recorded_link;
 use crate::link::{LinkError, LinkSpec, supply};
 use crate::units::{Span, Verdict};
 
@@ -139,18 +140,23 @@ impl ConnectSpec {
         if link.scheme == "spi" && link.get("cen").is_none() {
             link.query.push(("cen".to_owned(), usual.cen.to_string()));
         }
-        let spi = matches!(link.scheme.as_str(), "spi" | "ch341" | "serprog")
-            || (link.scheme == "sim" && link.get("wire") != Some("uart"));
+        // A transcript is played at the speed that its link was asked for.
+        let recorded = if link.scheme == "replay" { recorded_link(&link)? } else { None };
+        let like = recorded.as_ref().unwrap_or(&link);
+        let spi = matches!(like.scheme.as_str(), "spi" | "ch341" | "serprog")
+            || (like.scheme == "sim" && like.get("wire") != Some("uart"));
         let key = if spi { "clock" } else { "baud" };
-        let own = match link.get(key).map(str::parse) {
+        let own = match like.get(key).map(str::parse) {
             None => None,
             Some(Ok(speed)) => Some(speed),
             Some(Err(_)) => return Err(link.bad(format!("{key} is no whole number"))),
         };
         // A simulated module shows its favourite wire, which may not be the one guessed here: the device knows.
-        let fallback = match link.scheme.as_str() {
+        let fallback = match like.scheme.as_str() {
             "spi" | "serprog" => usual.spi_clock,
-            "uart" => usual.uart_baud,
+            "uart" | "rfc2217" => usual.uart_baud,
+            // Raw TCP stays at the rate that every loader starts with.
+            "tcp" => Some(115_200),
             _ => None,
         };
         Ok(Self {

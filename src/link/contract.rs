@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::host::Device;
 use super::host::owners::Owner;
 use super::lock::Holder;
+use super::net::NetError;
+use super::tape::TapeError;
 use crate::problem::{Class, Explain, Problem};
 
 /// Code of a port or bus that somebody else holds.
@@ -386,6 +388,12 @@ pub enum LinkError {
         /// The system's words.
         why: String,
     },
+    /// A serial port behind a network.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// A transcript.
+    #[error(transparent)]
+    Tape(#[from] TapeError),
     /// Anything else the driver said.
     #[error("{name}: {why}")]
     Io {
@@ -546,6 +554,8 @@ impl Explain for LinkError {
                 "the file named in the link cannot be read or written",
                 "check the path and its permissions",
             ),
+            Self::Net(error) => error.explain(),
+            Self::Tape(error) => error.explain(),
             Self::Io { .. } => Problem::new(
                 Class::Host,
                 "E211",

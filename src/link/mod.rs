@@ -12,6 +12,7 @@ pub mod host;
 #[cfg(target_os = "linux")]
 mod linux;
 pub mod lock;
+pub mod net;
 #[cfg(target_os = "linux")]
 mod rpi;
 #[cfg(target_os = "linux")]
@@ -23,6 +24,7 @@ pub mod spec;
 #[cfg(target_os = "linux")]
 mod spidev;
 pub mod supply;
+pub mod tape;
 
 pub use contract::{
     Clock, Endpoint, Hold, Line, Link, LinkError, LinkInfo, ProbeLines, ResetLine, SerialLink, SpiLink, Wire, WireKind,
@@ -50,14 +52,31 @@ pub const DRIVERS: &[Driver] = &[
     Driver { scheme: "uart", about: "serial port", open: serial::open, endpoints: serial::endpoints },
     Driver { scheme: "ch341", about: "CH341A USB adapter", open: ch341::open, endpoints: ch341::endpoints },
     Driver { scheme: "serprog", about: "serprog flash programmer", open: serprog::open, endpoints: serprog::endpoints },
+    Driver {
+        scheme: "tcp",
+        about: "serial port of another computer, raw bytes",
+        open: net::tcp::open,
+        endpoints: Vec::new,
+    },
+    Driver {
+        scheme: "rfc2217",
+        about: "serial port of another computer, with its settings",
+        open: net::rfc2217::open,
+        endpoints: Vec::new,
+    },
+    Driver { scheme: "replay", about: "transcript of another link", open: tape::open, endpoints: Vec::new },
     Driver { scheme: "sim", about: "embedded simulated module", open: sim::open, endpoints: sim::endpoints },
 ];
 
-/// Opens a link.
+/// Opens a link; with `record=FILE` among its keys one that is written down ([`tape`]).
 ///
 /// # Errors
 /// [`LinkError::BadLink`] for a scheme that no driver serves, else what the driver says.
 pub fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
+    if let Some(file) = spec.get("record") {
+        let spec = spec.without("record");
+        return tape::record(open(&spec)?, &spec, file);
+    }
     match DRIVERS.iter().find(|driver| driver.scheme == spec.scheme) {
         Some(driver) => (driver.open)(spec),
         None => {

@@ -13,7 +13,7 @@ use super::host::{Host, owners};
 use super::spec::LinkSpec;
 
 /// Rate of every boot loader at link time (uart-protocol.md §2).
-const LINK_BAUD: u32 = 115_200;
+pub(super) const LINK_BAUD: u32 = 115_200;
 /// Bytes handed to the port at once. The crate's own timeout guards only the wait before a write, so one large write
 /// to a port that nobody drains would block for ever.
 const CHUNK: usize = 64;
@@ -170,12 +170,22 @@ fn reset_line(spec: &LinkSpec, name: &str, port: &dyn SerialPort) -> Result<Opti
         Ok(Some(Box::new(ModemLine { port, dtr, name: name.to_owned() })))
     };
     match spec.get("reset") {
-        None | Some("hand") => Ok(None),
         Some("dtr") => modem(true),
         Some("rts") => modem(false),
+        _ => local_reset(spec),
+    }
+}
+
+/// A reset line of this computer, or nobody's but a hand's, whatever the port is.
+pub(super) fn local_reset(spec: &LinkSpec) -> Result<Option<Box<dyn ResetLine>>, LinkError> {
+    match spec.get("reset") {
+        None | Some("hand") => Ok(None),
         Some(other) => match other.strip_prefix("gpio:").map(str::parse) {
             Some(Ok(gpio)) => super::gpio::reset_line(gpio).map(Some),
-            _ => Err(spec.bad(format!("reset={other:?} is none of gpio:NUMBER, dtr, rts, hand"))),
+            _ => {
+                let lines = if spec.scheme == "tcp" { "gpio:NUMBER, hand" } else { "gpio:NUMBER, dtr, rts, hand" };
+                Err(spec.bad(format!("reset={other:?} is none of {lines}")))
+            }
         },
     }
 }

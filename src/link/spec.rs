@@ -44,6 +44,13 @@ impl LinkSpec {
         format!("{}:{}", self.scheme, self.target)
     }
 
+    /// The link without one of its keys.
+    #[must_use]
+    pub fn without(&self, key: &str) -> Self {
+        let query = self.query.iter().filter(|(known, _)| known != key).cloned().collect();
+        Self { query, ..self.clone() }
+    }
+
     /// Refuses keys outside `known`, so that a typing error is not silently ignored.
     ///
     /// # Errors

@@ -87,7 +87,10 @@ impl Actor {
     /// Waits for a command; keeps a link awake meanwhile that would fall asleep. `None` when every client is gone.
     fn next_command(&mut self) -> Option<Command> {
         loop {
-            let awake = self.connection.as_ref().is_some_and(|connection| connection.device.needs_keep_alive());
+            // A transcript falls asleep for nobody, and has its own signs of life in it.
+            let awake = self.connection.as_ref().is_some_and(|connection| {
+                connection.device.needs_keep_alive() && !connection.info.name.starts_with("replay:")
+            });
             if !awake {
                 return self.inbox.recv().ok();
             }

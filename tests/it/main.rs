@@ -14,6 +14,8 @@ mod flashrom;
 mod hosts;
 mod layers;
 #[cfg(unix)]
+mod network;
+#[cfg(unix)]
 mod outlive;
 mod patience;
 #[cfg(unix)]
@@ -27,5 +29,6 @@ mod serial;
 mod session;
 mod supply;
 mod support;
+mod transcripts;
 mod uart;
 mod wiring;

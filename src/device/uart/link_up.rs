@@ -9,7 +9,7 @@ use super::picture::{self, Heard};
 use super::port::Port;
 use crate::codec::beken::request::byte_times;
 use crate::codec::beken::{Decoder, Request};
-use crate::link::ResetLine;
+use crate::link::{LinkError, ResetLine};
 
 /// The rate every loader starts with.
 pub(super) const START_BAUD: u32 = 115_200;
@@ -113,10 +113,16 @@ impl Flood<'_> {
     /// Asks a running application to reboot, in every way known to work (§3.2).
     fn soft_reset(&mut self, console_baud: u32) -> Result<(), DeviceError> {
         const TEXT: &[u8] = b"reboot\r\n";
-        self.port.set_baud(console_baud)?;
-        self.port.send_raw(TEXT)?;
-        self.port.clock().sleep(byte_times(TEXT.len(), console_baud));
-        self.port.set_baud(START_BAUD)?;
+        match self.port.set_baud(console_baud) {
+            Ok(()) => {
+                self.port.send_raw(TEXT)?;
+                self.port.clock().sleep(byte_times(TEXT.len(), console_baud));
+                self.port.set_baud(START_BAUD)?;
+            }
+            // A port of one rate reaches the consoles that have it.
+            Err(LinkError::Unsupported { .. }) => {}
+            Err(other) => return Err(other.into()),
+        }
         self.port.tell(&Request::ResetApplication)?;
         Ok(())
     }

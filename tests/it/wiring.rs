@@ -23,7 +23,8 @@ fn a_good_harness_passes_wire_by_wire() {
         assert_eq!(row["verdict"], if proven { "proven" } else { "likely" }, "{row}");
         assert!(!row["measured"].as_str().unwrap().is_empty());
     }
-    assert!(found["suspect"].is_null());
+    // The practice module's wires carry so much and no more, which is a remark and no wire's fault.
+    assert_eq!((&found["suspect"]["fault"], &found["suspect"]["wires"]), (&"clock".into(), &serde_json::json!([])));
 }
 
 #[test]

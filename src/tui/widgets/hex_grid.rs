@@ -326,8 +326,8 @@ mod tests {
         assert_eq!(Some(buf[(16, 0)].bg), theme.style(Role::Selected).bg);
         assert_eq!(Some(buf[(22, 0)].fg), theme.style(Role::ByteText).fg, "behind the selection");
         assert_eq!(Some(buf[(22, 1)].fg), theme.style(Role::ByteDiffers).fg);
-        assert_eq!(Some(buf[(75, 3)].fg), theme.style(Role::ByteText).fg);
-        assert_eq!(Some(buf[(76, 3)].fg), theme.style(Role::ByteDiffers).fg, "the other one ends before");
+        assert_eq!(Some(buf[(73, 3)].fg), theme.style(Role::ByteText).fg);
+        assert_eq!(Some(buf[(74, 3)].fg), theme.style(Role::ByteDiffers).fg, "the other one ends before");
         let marks: Vec<&str> = (0..4).map(|y| buf[(8, y)].symbol()).collect();
         assert_eq!(marks, [" ", "●", "●", " "]);
     }

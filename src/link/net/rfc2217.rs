@@ -29,6 +29,9 @@ const RTS: (u8, u8) = (11, 12);
 const BOTH: u8 = 3;
 /// How long a setting may take to be confirmed.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How often a server that hangs up at once is called, and the time between two calls.
+const CALLS: u32 = 8;
+const BETWEEN_CALLS: Duration = Duration::from_millis(300);
 
 /// The port at the other end.
 struct Remote {
@@ -49,16 +52,7 @@ pub(in crate::link) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
         _ => None,
     };
     let mut reset = if modem.is_some() { None } else { local_reset(spec)? };
-    let mut remote = Remote {
-        socket: Socket::open(spec)?,
-        parser: Parser::default(),
-        received: VecDeque::new(),
-        heard: Vec::new(),
-        baud: LINK_BAUD,
-        out: Vec::new(),
-    };
-    remote.agree()?;
-    let remote = Rc::new(RefCell::new(remote));
+    let remote = Rc::new(RefCell::new(Remote::call(spec)?));
     if let Some(dtr) = modem {
         reset = Some(Box::new(ModemLine { remote: Rc::clone(&remote), dtr }));
     }
@@ -78,6 +72,28 @@ pub(in crate::link) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
 }
 
 impl Remote {
+    /// Calls the server and agrees with it on the port. A server that hangs up meanwhile is called again for a while: it
+    /// may still be closing the port that its last caller left.
+    fn call(spec: &LinkSpec) -> Result<Self, LinkError> {
+        let mut calls = 0;
+        loop {
+            let mut remote = Self {
+                socket: Socket::open(spec)?,
+                parser: Parser::default(),
+                received: VecDeque::new(),
+                heard: Vec::new(),
+                baud: LINK_BAUD,
+                out: Vec::new(),
+            };
+            calls += 1;
+            match remote.agree() {
+                Ok(()) => return Ok(remote),
+                Err(LinkError::Gone { .. }) if calls < CALLS => std::thread::sleep(BETWEEN_CALLS),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Options, then the port as a boot loader needs it (uart-protocol.md §2), with nothing left over in its buffers.
     fn agree(&mut self) -> Result<(), LinkError> {
         let mut hello = Vec::new();

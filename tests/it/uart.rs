@@ -181,7 +181,7 @@ fn a_second_write_of_the_same_image_only_compares() {
 }
 
 /// Codes that a disturbed or dead line may end in; each has a cause and a remedy of its own.
-const NAMED: [&str; 8] = ["E311", "E314", "E315", "E316", "E324", "E350", "E435", "E520"];
+const NAMED: [&str; 9] = ["E311", "E314", "E315", "E316", "E320", "E324", "E350", "E435", "E520"];
 
 #[test]
 fn a_dead_line_ends_a_job_with_a_name_in_time() {

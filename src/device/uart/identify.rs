@@ -181,7 +181,7 @@ fn find_size(
         Some(size) => Ok(size.min(REACH)),
         None => Err(DeviceError::Unable {
             what: "finding out the flash size",
-            remedy: "the boot loader shows no flash id and its addresses do not wrap below 16 MiB; use SPI",
+            remedy: "no flash id came and no wrap of addresses was seen below 16 MiB; shorten the wires and connect again, or use SPI",
         }),
     }
 }

@@ -47,6 +47,23 @@ pub trait Watch {
     fn checkpoint(&mut self) -> Result<(), Cancelled>;
 }
 
+/// Hands everything on but the byte counts, for looks inside something that counts by itself: reading back must
+/// not move the gauge of a write.
+pub struct Uncounted<'a>(pub &'a mut dyn Watch);
+
+impl Watch for Uncounted<'_> {
+    fn advance(&mut self, _: u64) {}
+    fn note(&mut self, level: Level, text: String) {
+        self.0.note(level, text);
+    }
+    fn retried(&mut self, what: String) {
+        self.0.retried(what);
+    }
+    fn checkpoint(&mut self) -> Result<(), Cancelled> {
+        self.0.checkpoint()
+    }
+}
+
 /// A watch that hears nothing and never stops a job.
 pub struct Unwatched;
 

@@ -13,7 +13,7 @@ pub mod wiring;
 
 pub use attach::{AttachOptions, KnownClock, attach};
 pub use contract::{
-    Abilities, Cancelled, DeviceError, EraseUnit, Facts, Level, ReadFlash, SectorData, Seen, Unwatched, Watch,
-    WriteFlash,
+    Abilities, Cancelled, DeviceError, EraseUnit, Facts, Level, ReadFlash, SectorData, Seen, Uncounted, Unwatched,
+    Watch, WriteFlash,
 };
 pub use tie::Tie;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::report::{JobError, Reporter};
-use crate::device::{Cancelled, Level, ReadFlash, Watch, WriteFlash};
+use crate::device::{Level, ReadFlash, Uncounted, WriteFlash};
 
 /// How long the first pause is; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -14,7 +14,7 @@ pub(super) fn back_off<D: ReadFlash + ?Sized>(
     round: u32,
     run: &mut dyn Reporter,
 ) -> Result<(), JobError> {
-    device.rest(FIRST_PAUSE * (1 << round.min(6)), &mut Quiet(run))?;
+    device.rest(FIRST_PAUSE * (1 << round.min(6)), &mut Uncounted(run))?;
     if round > 1
         && let Some(speed) = device.slow_down()?
     {
@@ -33,20 +33,4 @@ pub(super) fn prove_write_path(device: &mut dyn WriteFlash, run: &mut dyn Report
         run.slowed(now);
     }
     Ok(())
-}
-
-/// Hands everything on but the byte counts: reading back must not move the gauge of the write.
-pub(super) struct Quiet<'a>(pub &'a mut dyn Reporter);
-
-impl Watch for Quiet<'_> {
-    fn advance(&mut self, _: u64) {}
-    fn note(&mut self, level: Level, text: String) {
-        self.0.note(level, text);
-    }
-    fn retried(&mut self, what: String) {
-        self.0.retried(what);
-    }
-    fn checkpoint(&mut self) -> Result<(), Cancelled> {
-        self.0.checkpoint()
-    }
 }

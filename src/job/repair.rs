@@ -3,10 +3,10 @@
 //! tell, and what stood there is known from the survey.
 
 use super::journal::JournalHandle;
-use super::patience::{Quiet, back_off};
+use super::patience::back_off;
 use super::report::{JobError, Reporter};
 use super::survey::confirmed;
-use crate::device::{DeviceError, EraseUnit, Level, SectorData, WriteFlash};
+use crate::device::{DeviceError, EraseUnit, Level, SectorData, Uncounted, WriteFlash};
 use crate::units::{SECTOR, Span};
 
 /// How often a sector is put back before that counts as failed.
@@ -29,7 +29,7 @@ pub(super) fn put_back(
 ) -> Result<usize, JobError> {
     let mut count = 0;
     for _ in 0..ROUNDS {
-        let mut hit = device.compare(0, expected, &mut Quiet(run))?;
+        let mut hit = device.compare(0, expected, &mut Uncounted(run))?;
         hit.retain(|at| !exempt(*at));
         let hit = confirmed(device, hit, expected, run)?;
         let Some(&first) = hit.first() else { return Ok(count) };
@@ -51,7 +51,7 @@ pub(super) fn put_back(
             journal.get().group_done(&spans).map_err(JobError::Journal)?;
         }
     }
-    let left = device.compare(0, expected, &mut Quiet(run))?;
+    let left = device.compare(0, expected, &mut Uncounted(run))?;
     match left.iter().find(|at| !exempt(**at)) {
         Some(&at) => Err(JobError::KeptChanged { count: left.len(), at }),
         None => Ok(count),
@@ -71,7 +71,7 @@ fn put(device: &mut dyn WriteFlash, at: u32, content: &SectorData, run: &mut dyn
             Err(error) if error.may_pass() || matches!(error, DeviceError::Misdirected { .. }) => continue,
             Err(error) => return Err(error.into()),
         }
-        if device.compare(at, content, &mut Quiet(run))?.is_empty() {
+        if device.compare(at, content, &mut Uncounted(run))?.is_empty() {
             return Ok(());
         }
     }

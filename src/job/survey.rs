@@ -2,9 +2,8 @@
 //! back, so a misread would be written into the chip.
 
 use super::backup::{fetch, settle};
-use super::patience::Quiet;
 use super::report::{JobError, Phase, Reporter};
-use crate::device::{ReadFlash, Seen};
+use crate::device::{ReadFlash, Seen, Uncounted};
 use crate::units::{BLOCK, SECTOR, Span};
 
 /// How often a sector that reads differently is looked at again before it counts as different.
@@ -51,7 +50,7 @@ pub fn survey(
         let end = start as usize + run_len * SECTOR as usize;
         let seen = bytes.get(start as usize..end).unwrap_or_default();
         let disagreeing =
-            if twice { device.compare(start, seen, run)? } else { device.compare(start, seen, &mut Quiet(run))? };
+            if twice { device.compare(start, seen, run)? } else { device.compare(start, seen, &mut Uncounted(run))? };
         for at in disagreeing {
             run.retried(format!("sector 0x{at:06X} read differently the second time"));
             if !settle(device, at, &mut bytes, run)? {
@@ -79,7 +78,7 @@ pub(super) fn confirmed(
         let expected = wanted.get(at as usize..(at + SECTOR) as usize).unwrap_or_default();
         for _ in 0..LOOKS {
             run.checkpoint()?;
-            if device.compare(at, expected, &mut Quiet(run))?.is_empty() {
+            if device.compare(at, expected, &mut Uncounted(run))?.is_empty() {
                 run.retried(format!("sector 0x{at:06X} was misread once"));
                 continue 'sectors;
             }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::identify::Identity;
 use super::journal::{JournalHandle, Start};
-use super::patience::{Quiet, back_off, prove_write_path};
+use super::patience::{back_off, prove_write_path};
 use super::plan::{self, Action, Group, Plan, Situation, hex, overlay};
 use super::protect::{self, Protection, Range};
 use super::repair::put_back;
@@ -15,7 +15,7 @@ use super::report::{JobError, Phase, Reporter};
 use super::spec::{BackupProof, ProtectGoal, SectorCounts, SectorState, WriteReport, WriteSpec};
 use super::survey::{confirmed, survey};
 use super::verify::first_difference;
-use crate::device::{DeviceError, EraseUnit, Level, SectorData, WriteFlash};
+use crate::device::{DeviceError, EraseUnit, Level, SectorData, Uncounted, WriteFlash};
 use crate::image::firmware;
 use crate::link::LinkInfo;
 use crate::units::{SECTOR, Span, hex_text};
@@ -215,7 +215,7 @@ fn carry_out(
     // Where the line was disturbed before, this is damage of our own making, and what stood there is known.
     if !differing.is_empty() && run.retries() > retries && device.abilities().chip_crc {
         put_back(device, &plan.wanted, |_| false, journal, run)?;
-        differing = device.compare(0, &plan.wanted, &mut Quiet(run))?;
+        differing = device.compare(0, &plan.wanted, &mut Uncounted(run))?;
     }
     let Some(&first) = differing.first() else { return Ok(()) };
     let written = plan.groups.iter().any(|group| group.span.contains(first));
@@ -245,7 +245,7 @@ fn look_again(
         let mut still = Vec::new();
         for at in differing {
             if let Some(wanted) = sector(&plan.wanted, at) {
-                still.extend(device.compare(at, wanted, &mut Quiet(run))?);
+                still.extend(device.compare(at, wanted, &mut Uncounted(run))?);
             }
         }
         differing = still;
@@ -355,7 +355,7 @@ fn verify_group(
     let Some(wanted) = plan.wanted.get(group.span.start as usize..group.span.end() as usize) else {
         return Err(JobError::OutsideChip { span: group.span, size: plan.chip_size });
     };
-    let mut wrong = device.compare(group.span.start, wanted, &mut Quiet(run))?;
+    let mut wrong = device.compare(group.span.start, wanted, &mut Uncounted(run))?;
     let sectors = group.sectors();
     // Kept sectors in between are the final comparison's matter: nothing here may touch them.
     wrong.retain(|at| sectors.iter().any(|span| span.contains(*at)));
@@ -376,7 +376,7 @@ fn failed(
 ) -> Result<JobError, JobError> {
     let at = wrong.first().copied().unwrap_or(0);
     let wanted = sector(&plan.wanted, at).map(|data| &data[..]).unwrap_or_default();
-    let difference = first_difference(device, at, wanted, &mut Quiet(run))?;
+    let difference = first_difference(device, at, wanted, &mut Uncounted(run))?;
     let protection = protect::read(device)?;
     let registers = protection.status.map_or_else(|| "not readable".to_owned(), |status| status.to_string());
     let (cause, remedy) = match protection.range {

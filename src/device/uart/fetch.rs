@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::super::contract::{Cancelled, DeviceError, Level, Seen, Watch};
+use super::super::contract::{DeviceError, Seen, Uncounted, Watch};
 use super::UartFlash;
 use crate::codec::beken::request::byte_times;
 use crate::codec::beken::{Request, chip_crc};
@@ -201,19 +201,3 @@ impl UartFlash {
 
 /// What a request and its answer cost on top of the wire: two hand-overs of a USB adapter (uart-protocol.md §15.1).
 const TURN: Duration = Duration::from_millis(1);
-
-/// Hands everything on but the byte counts, for reads inside something that counts by itself.
-struct Uncounted<'a>(&'a mut dyn Watch);
-
-impl Watch for Uncounted<'_> {
-    fn advance(&mut self, _: u64) {}
-    fn note(&mut self, level: Level, text: String) {
-        self.0.note(level, text);
-    }
-    fn retried(&mut self, what: String) {
-        self.0.retried(what);
-    }
-    fn checkpoint(&mut self) -> Result<(), Cancelled> {
-        self.0.checkpoint()
-    }
-}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::contract::{DeviceError, Watch};
-use super::loader::{Ahead, Dialect, Loader};
+use super::loader::{Ahead, Dialect, Loader, LowErase};
 use super::port::Port;
 use crate::chip::{CHIP_ID_REGISTERS, Part, chip_by_id, loader_by_crc, part};
 use crate::codec::beken::{Answer, Request, chip_crc, zlib_of};
@@ -18,6 +18,8 @@ const PROBES: u32 = 2;
 const SIZES: [u32; 5] = [0x08_0000, 0x10_0000, 0x20_0000, 0x40_0000, 0x80_0000];
 /// Second place whose repetition confirms a size: the application's beginning.
 const CONFIRM_AT: u32 = 0x1_1000;
+/// How the loaders of the BK7231T call themselves.
+const T_LOADER: &str = "BK7231S_";
 /// Flash addresses of a basic loader are cut to 24 bits (§21).
 const REACH: u32 = 1 << 24;
 
@@ -54,6 +56,7 @@ pub(super) fn identify(
         ahead: Ahead::Never,
         faults: 0,
         resets: 0,
+        low_erase: LowErase::Unknown,
         mute: false,
     };
     let chip_id = read_chip_id(&mut loader.port, watch)?;
@@ -85,6 +88,9 @@ pub(super) fn identify(
     let boot_version = if chip_id.is_none() { read_boot_version(&mut loader.port, watch)? } else { None };
     if let Some(version) = &boot_version {
         evidence.push(format!("boot loader says {version}"));
+        if version.starts_with(T_LOADER) {
+            loader.low_erase = LowErase::Refused;
+        }
     }
     let jedec = if loader.dialect == Dialect::Full { read_flash_id(&mut loader.port, watch)? } else { None };
     let part = jedec.and_then(part);

@@ -72,6 +72,16 @@ pub(super) enum Ahead {
     Never,
 }
 
+/// What the loader does with an erase request that reaches it one byte short, when zeros complete it: its address is
+/// then made of bytes of the true one and ends in zeros, so it lies below 0x10000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LowErase {
+    /// It is refused: the loaders of the BK7231T (§21).
+    Refused,
+    /// Nobody knows, or it is carried out.
+    Unknown,
+}
+
 /// A linked loader.
 pub(super) struct Loader {
     pub port: Port,
@@ -89,6 +99,8 @@ pub(super) struct Loader {
     pub faults: u32,
     /// How often the chip was reset since it was identified.
     pub resets: u32,
+    /// What becomes of an erase below 0x10000.
+    pub low_erase: LowErase,
     /// An erase request may lie half read in a basic loader, and the next byte sent would complete its address with
     /// anything. Nothing is sent any more until the chip has been reset.
     pub mute: bool,
@@ -254,7 +266,7 @@ impl Loader {
 
     /// Finds the common beat again after a request that changes nothing; with a reset if need be and there is a line.
     pub fn find_again(&mut self, request: &'static str, at: u32) -> Result<(), DeviceError> {
-        let found = self.port.resync(false)?;
+        let found = self.port.resync(false, self.reset.is_none())?;
         self.no_stray(request, at)?;
         if found {
             return Ok(());
@@ -283,16 +295,19 @@ impl Loader {
     /// After a request that changes the flash stayed unanswered. On a basic loader the frame may lie half read in the
     /// parser, where the next byte would complete it. A torn write is filled up with FF, which programs nothing, and the
     /// answer then tells where it went: a loader whose own code was hit must not be reset before that is known. A torn
-    /// erase cannot be filled up safely, since its address would be completed with anything, the boot loader's included:
-    /// there a reset is the only clean way out.
-    pub fn recover(&mut self, request: &'static str, at: u32, torn_write: bool) -> Result<(), DeviceError> {
+    /// erase is filled up with zeros where the loader is known to refuse what they can make of it. Elsewhere its address
+    /// would be completed with anything, the boot loader's included: there a reset is the only clean way out.
+    pub fn recover(&mut self, request: &Request<'_>, at: u32) -> Result<(), DeviceError> {
+        // Zeros have completed a torn erase, and have programmed nothing.
+        let filled_up = matches!(request, Request::Write4k { .. }) || self.zeros_complete(request);
+        let request = request.name();
         self.locked = true;
         let lost = DeviceError::NoAnswer { request, at };
         if self.dialect == Dialect::Full {
             return self.find_again(request, at);
         }
-        if torn_write {
-            let found = self.port.resync(true)?;
+        if filled_up {
+            let found = self.port.resync(true, self.reset.is_none())?;
             self.no_stray(request, at)?;
             if found {
                 return Ok(());
@@ -303,6 +318,13 @@ impl Loader {
         }
         self.mute = true;
         Err(lost)
+    }
+
+    /// Whether a torn erase is to be completed with zeros: the loader is known to refuse what they can make of it, and
+    /// there is no line that would reset it.
+    fn zeros_complete(&self, request: &Request<'_>) -> bool {
+        let erase = matches!(request, Request::Erase { .. });
+        erase && self.low_erase == LowErase::Refused && self.reset.is_none()
     }
 
     /// Fails when the loader has reported a change at an address nobody asked for.
@@ -321,7 +343,10 @@ impl Loader {
         if self.mute {
             return Err(DeviceError::NoAnswer { request: request.name(), at });
         }
-        let mut reply = self.port.ask(request)?;
+        let mut reply = match self.zeros_complete(request) {
+            true => self.port.ask_to_erase(request)?,
+            false => self.port.ask(request)?,
+        };
         // A status byte can be damaged like any other: a question that is refused is asked once more.
         let refused = |reply: &Reply| matches!(request.accepts(reply), Some(Answer::Refused(_)));
         if !request.changes_flash() && reply.as_ref().is_some_and(refused) {

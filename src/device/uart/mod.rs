@@ -1,5 +1,7 @@
 //! The flash through the download code of the chip (uart-protocol.md).
 
+#[cfg(test)]
+mod damage;
 mod efuse;
 mod fetch;
 mod identify;
@@ -16,7 +18,7 @@ use std::time::Duration;
 
 use self::link_up::START_BAUD;
 use self::loader::{Changed, Dialect, Loader};
-use self::port::Port;
+use self::port::{AWAKE, Port};
 use super::attach::{AttachOptions, KnownClock};
 use super::contract::{Abilities, DeviceError, EraseUnit, Facts, ReadFlash, SectorData, Seen, Watch, WriteFlash};
 use super::guard::{in_range, may_erase, wait};
@@ -31,8 +33,8 @@ use crate::units::{BLOCK, SECTOR, Span};
 const TRIES: u32 = 3;
 /// A register write that was not taken is answered with this status (§5).
 const NOT_TAKEN: u8 = 0x03;
-/// A loader that hears nothing for 100 ms may fall asleep (uart-protocol.md §3.1).
-const AWAKE: Duration = Duration::from_millis(80);
+/// Where in a sector or block the address of an erase points: a second address byte from 07 to F7.
+const MIDDLE: u32 = 0x700;
 /// How long CEN is held low to start the firmware.
 const RESET_PULSE: Duration = Duration::from_millis(100);
 
@@ -45,6 +47,8 @@ pub(super) struct UartFlash {
     seen: Vec<u8>,
     /// Nobody knows what this loader does with an erase or a write.
     read_only: bool,
+    /// What was erased last.
+    erased: Option<u32>,
 }
 
 impl UartFlash {
@@ -89,7 +93,7 @@ impl UartFlash {
             evidence,
         };
         let seen = vec![0xFF; facts.size as usize];
-        Ok(Self { loader, facts, seen, boot_crc: identity.boot_crc, read_only: identity.unknown })
+        Ok(Self { loader, facts, seen, boot_crc: identity.boot_crc, read_only: identity.unknown, erased: None })
     }
 
     fn guard(&self) -> u32 {
@@ -119,6 +123,15 @@ impl UartFlash {
         self.loader.faults = 0;
         (self.loader.speed, self.facts.speed) = (step, step);
         Ok(Some(step))
+    }
+
+    /// The address an erase is asked for by. NOR flash takes any address inside the sector or block (data sheets), and a
+    /// doubled byte moves the second address byte into the third: taken from the middle of the unit it leads past the boot
+    /// loader of a T, into flash that can be put back, where 0 would lead into it. A unit that is erased once more gets
+    /// its plain address, in case this loader wants that.
+    fn inside(&mut self, at: u32) -> u32 {
+        let again = self.erased.replace(at) == Some(at);
+        if self.loader.dialect == Dialect::Basic && !again { at + MIDDLE } else { at }
     }
 
     /// Comes down to a rate that a basic loader can write at.
@@ -260,18 +273,19 @@ impl WriteFlash for UartFlash {
             EraseUnit::Sector => EraseCode::Sector,
             EraseUnit::Block => EraseCode::Block,
         };
+        let request = Request::Erase { code, at: self.inside(at) };
         for _ in 0..TRIES {
             // A basic loader unlocks its flash only in an erase that follows a link check (§7.1).
             if self.loader.dialect == Dialect::Basic && self.loader.locked {
                 self.loader.link_check()?;
             }
-            match self.loader.change(&Request::Erase { code, at }, at)? {
+            match self.loader.change(&request, at)? {
                 Changed::Answered => {
                     self.loader.locked = false;
                     return Ok(());
                 }
                 Changed::Garbled => self.loader.resync_after(ERASE, at)?,
-                Changed::Silence => self.loader.recover(ERASE, at, false)?,
+                Changed::Silence => self.loader.recover(&request, at)?,
             }
         }
         Err(DeviceError::NoAnswer { request: ERASE, at })
@@ -290,11 +304,12 @@ impl WriteFlash for UartFlash {
         if self.loader.dialect == Dialect::Basic && self.loader.locked {
             self.erase(EraseUnit::Sector, at)?;
         }
+        let request = Request::Write4k { at, data };
         for _ in 0..TRIES {
-            match self.loader.change(&Request::Write4k { at, data }, at)? {
+            match self.loader.change(&request, at)? {
                 Changed::Answered => return Ok(()),
                 Changed::Garbled => self.loader.resync_after(WRITE, at)?,
-                Changed::Silence => self.loader.recover(WRITE, at, true)?,
+                Changed::Silence => self.loader.recover(&request, at)?,
             }
             // Part of the sector may be programmed, with anything.
             self.erase(EraseUnit::Sector, at)?;
@@ -350,11 +365,12 @@ impl StatusAccess for UartFlash {
     }
 
     fn write_register(&mut self, write: StatusWrite) -> Result<(), DeviceError> {
-        match self.loader.change(&Request::WriteStatus(write), 0) {
+        let request = Request::WriteStatus(write);
+        match self.loader.change(&request, 0) {
             // What was taken is told by reading back.
             Ok(Changed::Answered) | Err(DeviceError::Status { status: NOT_TAKEN, .. }) => Ok(()),
             Ok(Changed::Garbled) => self.loader.resync_after("status register write", 0),
-            Ok(Changed::Silence) => self.loader.recover("status register write", 0, false),
+            Ok(Changed::Silence) => self.loader.recover(&request, 0),
             Err(other) => Err(other),
         }
     }

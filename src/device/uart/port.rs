@@ -15,10 +15,18 @@ const ASSUMED_CRC_RATE: u32 = 200_000;
 const SILENCE: Duration = Duration::from_millis(20);
 /// The longest the program listens for silence: a talking application never stops.
 const NO_SILENCE: Duration = Duration::from_millis(500);
+/// A loader that hears nothing for 100 ms may fall asleep (§3.1).
+pub(super) const AWAKE: Duration = Duration::from_millis(80);
 /// Link checks sent before filler.
 const QUICK_CHECKS: u32 = 5;
-/// Filler portions of 256 bytes: more than any frame can still want.
+/// Filler portions of 256 bytes: more than any frame can still want whose length arrived as it was sent.
 const FILLERS: u32 = 17;
+/// Filler portions of 4 KiB: more than a frame can want whose length has a bit flipped.
+const LONG_FILLERS: u32 = 16;
+/// After this time without an answer a request may be half read: a loader falls asleep after about a second (§3.1).
+const HALF_READ: Duration = Duration::from_millis(400);
+/// More than an erase request holds behind its length.
+const ZEROS: [u8; 8] = [0; 8];
 /// Filler programs nothing when it lands in a torn write, and starts no frame.
 const FILLER: [u8; 256] = [0xFF; 256];
 
@@ -161,12 +169,32 @@ impl Port {
         self.drop_input()
     }
 
+    /// As [`Port::ask`] for an erase, which may take longer than a loader stays awake that has read only half of it:
+    /// zeros complete what may lie in its parser, and link checks keep it from its idle reset. A loader that is erasing
+    /// keeps them for later.
+    pub fn ask_to_erase(&mut self, request: &Request<'_>) -> Result<Option<Reply>, LinkError> {
+        self.begin()?;
+        self.tell(request)?;
+        let limit = request.limit(self.baud(), self.crc_rate);
+        let until = self.clock.now() + limit;
+        let mut reply = self.answer_to(request, limit.min(HALF_READ))?;
+        if reply.is_none() {
+            self.wire.send(&ZEROS)?;
+        }
+        while reply.is_none() && self.clock.now() < until {
+            self.tell(&Request::LinkCheck)?;
+            reply = self.answer_to(request, AWAKE)?;
+        }
+        Ok(reply)
+    }
+
     /// Finds the common beat again (§14): silence, then link checks, then filler with link checks in between. Filler
-    /// comes at once after a torn write, since link checks would leave their bytes in the flash.
-    pub fn resync(&mut self, torn_write: bool) -> Result<bool, LinkError> {
+    /// comes at once after a torn frame, since link checks would leave their bytes in the flash. `last` means that there
+    /// is no other way back: then even the longest frame is filled up.
+    pub fn resync(&mut self, torn: bool, last: bool) -> Result<bool, LinkError> {
         self.quiet()?;
         let quick = byte_times(13, self.baud()) + Duration::from_millis(5);
-        if !torn_write {
+        if !torn {
             for _ in 0..QUICK_CHECKS {
                 if self.link_check(quick)? {
                     return self.quiet().map(|()| true);
@@ -178,6 +206,14 @@ impl Port {
         for round in 0..FILLERS {
             self.wire.send(&FILLER)?;
             if self.link_check(if round + 1 == FILLERS { patient } else { quick })? {
+                return self.quiet().map(|()| true);
+            }
+        }
+        for _ in 0..if last { LONG_FILLERS } else { 0 } {
+            for _ in 0..16 {
+                self.wire.send(&FILLER)?;
+            }
+            if self.link_check(patient)? {
                 return self.quiet().map(|()| true);
             }
         }

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::mpsc::{Sender, channel};
 
 use bkbench::job::{BackupProof, Change, ConnectSpec, JobSpec, Outcome, Plan, ProvenBackup, WriteReport, WriteSpec};
-use bkbench::link::LinkSpec;
 use bkbench::link::sim::Module;
+use bkbench::link::{Link, LinkSpec};
 use bkbench::problem::Problem;
 use bkbench::session::{Actor, Command, Event, JobId, Opener, SessionView, What};
 
@@ -45,6 +45,16 @@ impl Bench {
     pub fn try_over(module: &Module, connect: JobSpec) -> Result<Self, Problem> {
         let module = module.clone();
         let mut bench = Self::with_opener(Box::new(move |_| Ok(module.link())));
+        bench.run(connect).map(|_| bench)
+    }
+
+    /// As [`Bench::try_over`], with nothing that could reset the module but the hand that does so once.
+    pub fn over_without_a_reset_line(module: &Module, connect: JobSpec) -> Result<Self, Problem> {
+        let module = module.clone();
+        let mut bench = Self::with_opener(Box::new(move |_| {
+            module.pulse_cen();
+            Ok(Link { reset: None, ..module.link() })
+        }));
         bench.run(connect).map(|_| bench)
     }
 

@@ -107,6 +107,8 @@ pub struct Part {
     pub vsr_50h: bool,
     /// Whether opcode 52 erases 32 KiB.
     pub block_erase_32k: bool,
+    /// Whether opcodes 13, 0C, 12, 21 and DC take a four-byte address.
+    pub four_byte_opcodes: bool,
     /// Highest bit clock of opcode 03 in Hz; the table's floor where nothing is known.
     pub max_clock_03_hz: u32,
     /// Highest bit clock of opcode 0B in Hz; the table's floor where nothing is known.
@@ -179,6 +181,7 @@ struct Entry {
     vsr_50h: bool,
     #[serde(default = "yes")]
     block_erase_32k: bool,
+    four_byte: Option<FourByte>,
     max_clock_03_mhz: Option<u32>,
     max_clock_0b_mhz: Option<u32>,
     clock_source: Option<String>,
@@ -187,6 +190,12 @@ struct Entry {
     sources: Vec<String>,
     #[serde(default)]
     notes: Vec<String>,
+}
+
+/// How a part above 16 MiB is addressed.
+#[derive(Deserialize)]
+struct FourByte {
+    opcodes: bool,
 }
 
 const fn yes() -> bool {
@@ -220,6 +229,7 @@ impl Entry {
             wrsr_note: self.wrsr_note.clone(),
             vsr_50h: self.vsr_50h,
             block_erase_32k: self.block_erase_32k,
+            four_byte_opcodes: self.four_byte.as_ref().is_some_and(|four| four.opcodes),
             max_clock_03_hz: self.max_clock_03_mhz.unwrap_or(table.defaults.max_clock_03_mhz) * 1_000_000,
             max_clock_0b_hz: self.max_clock_0b_mhz.unwrap_or(table.defaults.max_clock_0b_mhz) * 1_000_000,
             clock_source: self.clock_source.clone(),
@@ -239,8 +249,8 @@ mod tests {
     #[test]
     fn every_chip_of_the_table_becomes_a_part() {
         let table = read_table(TABLE_TEXT).expect("the table parses");
-        assert_eq!(table.chip.len(), 99);
-        assert_eq!(parts().len(), 99);
+        assert_eq!(table.chip.len(), 101);
+        assert_eq!(parts().len(), 101);
     }
 
     #[test]

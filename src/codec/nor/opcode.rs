@@ -37,6 +37,16 @@ pub const DEEP_POWER_DOWN: u8 = 0xB9;
 pub const RESET_ENABLE: u8 = 0x66;
 /// Second half of a software reset; aborts a running erase.
 pub const RESET: u8 = 0x99;
+/// [`READ`] with a four-byte address, on parts above 16 MiB (JESD216).
+pub const READ_4: u8 = 0x13;
+/// [`FAST_READ`] with a four-byte address.
+pub const FAST_READ_4: u8 = 0x0C;
+/// [`PAGE_PROGRAM`] with a four-byte address.
+pub const PAGE_PROGRAM_4: u8 = 0x12;
+/// [`ERASE_SECTOR`] with a four-byte address.
+pub const ERASE_SECTOR_4: u8 = 0x21;
+/// [`ERASE_BLOCK`] with a four-byte address.
+pub const ERASE_BLOCK_4: u8 = 0xDC;
 /// Unlocks all sectors of a part with per-sector locks.
 pub const GLOBAL_UNLOCK: u8 = 0x98;
 
@@ -45,15 +55,37 @@ pub const WIP: u8 = 0x01;
 /// Status register 1: write enable is set.
 pub const WEL: u8 = 0x02;
 
-/// Bytes of a [`READ`] frame in front of the data.
-pub const READ_HEADER: usize = 4;
-/// Bytes of a [`FAST_READ`] frame in front of the data.
-pub const FAST_READ_HEADER: usize = 5;
+/// Bytes in front of the answer of SFDP and unique id: opcode, three address bytes, one dummy byte.
+pub const PARAMETER_HEADER: usize = 5;
+/// Most bytes of a read frame in front of the data.
+pub const LONGEST_READ_HEADER: usize = 6;
 
-/// Opcode and address, most significant byte first.
-const fn addressed(opcode: u8, at: u32) -> [u8; 4] {
-    let [_, high, middle, low] = at.to_be_bytes();
-    [opcode, high, middle, low]
+/// How many bytes an address has. Four go out with opcodes of their own, so the part's address mode does not matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Addressing {
+    /// Three bytes: the first 16 MiB.
+    #[default]
+    Three,
+    /// Four bytes.
+    Four,
+}
+
+impl Addressing {
+    /// Opcode and address, most significant byte first.
+    fn put(self, frame: &mut Vec<u8>, three: u8, four: u8, at: u32) {
+        let [top, low @ ..] = at.to_be_bytes();
+        match self {
+            Self::Three => frame.push(three),
+            Self::Four => frame.extend([four, top]),
+        }
+        frame.extend(low);
+    }
+
+    fn frame(self, three: u8, four: u8, at: u32) -> Vec<u8> {
+        let mut frame = Vec::with_capacity(5 + PAGE as usize);
+        self.put(&mut frame, three, four, at);
+        frame
+    }
 }
 
 /// Reads one status register: the answer is byte 1.
@@ -68,53 +100,48 @@ pub const fn read_id() -> [u8; 4] {
 
 /// Starts a read of `len` bytes at `at`: fills `frame` with header and room for the answer, and returns the length of
 /// the header. Fast reads carry one dummy byte.
-pub fn read(frame: &mut Vec<u8>, fast: bool, at: u32, len: usize) -> usize {
-    let header = if fast { FAST_READ_HEADER } else { READ_HEADER };
+pub fn read(frame: &mut Vec<u8>, fast: bool, addressing: Addressing, at: u32, len: usize) -> usize {
+    let (three, four) = if fast { (FAST_READ, FAST_READ_4) } else { (READ, READ_4) };
     frame.clear();
-    frame.extend_from_slice(&addressed(if fast { FAST_READ } else { READ }, at));
+    addressing.put(frame, three, four, at);
+    let header = frame.len() + usize::from(fast);
     frame.resize(header + len, 0);
     header
 }
 
 /// Programs `data` at `at`; `None` when the data is empty, longer than a page or would cross a page's end, where the
 /// part would wrap around and overwrite the page's beginning.
-pub fn page_program(at: u32, data: &[u8]) -> Option<Vec<u8>> {
+pub fn page_program(addressing: Addressing, at: u32, data: &[u8]) -> Option<Vec<u8>> {
     let room = (PAGE - at % PAGE) as usize;
     if data.is_empty() || data.len() > room {
         return None;
     }
-    let mut frame = Vec::with_capacity(4 + data.len());
-    frame.extend_from_slice(&addressed(PAGE_PROGRAM, at));
+    let mut frame = addressing.frame(PAGE_PROGRAM, PAGE_PROGRAM_4, at);
     frame.extend_from_slice(data);
     Some(frame)
 }
 
 /// Erases the 4 KiB sector that holds `at`.
-pub const fn erase_sector(at: u32) -> [u8; 4] {
-    addressed(ERASE_SECTOR, at)
-}
-
-/// Erases the 32 KiB block that holds `at`.
-pub const fn erase_block_32k(at: u32) -> [u8; 4] {
-    addressed(ERASE_BLOCK_32K, at)
+pub fn erase_sector(addressing: Addressing, at: u32) -> Vec<u8> {
+    addressing.frame(ERASE_SECTOR, ERASE_SECTOR_4, at)
 }
 
 /// Erases the 64 KiB block that holds `at`.
-pub const fn erase_block(at: u32) -> [u8; 4] {
-    addressed(ERASE_BLOCK, at)
+pub fn erase_block(addressing: Addressing, at: u32) -> Vec<u8> {
+    addressing.frame(ERASE_BLOCK, ERASE_BLOCK_4, at)
 }
 
-/// Reads `len` bytes of SFDP at `at`: the answer starts at byte [`FAST_READ_HEADER`].
+/// Reads `len` bytes of SFDP at `at`: the answer starts at byte [`PARAMETER_HEADER`].
 pub fn read_sfdp(at: u32, len: usize) -> Vec<u8> {
-    let mut frame = addressed(READ_SFDP, at).to_vec();
-    frame.resize(FAST_READ_HEADER + len, 0);
+    let mut frame = Addressing::Three.frame(READ_SFDP, READ_SFDP, at);
+    frame.resize(PARAMETER_HEADER + len, 0);
     frame
 }
 
-/// Reads a unique id of `len` bytes: the answer starts at byte [`FAST_READ_HEADER`].
+/// Reads a unique id of `len` bytes: the answer starts at byte [`PARAMETER_HEADER`].
 pub fn read_unique_id(len: usize) -> Vec<u8> {
     let mut frame = vec![READ_UNIQUE_ID];
-    frame.resize(FAST_READ_HEADER + len, 0);
+    frame.resize(PARAMETER_HEADER + len, 0);
     frame
 }
 
@@ -124,27 +151,36 @@ mod tests {
 
     #[test]
     fn addresses_go_out_most_significant_byte_first() {
-        assert_eq!(erase_sector(0x0012_A000), [0x20, 0x12, 0xA0, 0x00]);
-        assert_eq!(erase_block(0x001E_0000), [0xD8, 0x1E, 0x00, 0x00]);
-        assert_eq!(erase_block_32k(0x0000_8000), [0x52, 0x00, 0x80, 0x00]);
-        assert_eq!(page_program(0x0001_0203, &[0xAA]), Some(vec![0x02, 0x01, 0x02, 0x03, 0xAA]));
+        use Addressing::{Four, Three};
+        assert_eq!(erase_sector(Three, 0x0012_A000), [0x20, 0x12, 0xA0, 0x00]);
+        assert_eq!(erase_block(Three, 0x001E_0000), [0xD8, 0x1E, 0x00, 0x00]);
+        assert_eq!(page_program(Three, 0x0001_0203, &[0xAA]), Some(vec![0x02, 0x01, 0x02, 0x03, 0xAA]));
+        assert_eq!(erase_sector(Four, 0x0112_A000), [0x21, 0x01, 0x12, 0xA0, 0x00]);
+        assert_eq!(erase_block(Four, 0x001E_0000), [0xDC, 0x00, 0x1E, 0x00, 0x00]);
+        assert_eq!(page_program(Four, 0x0101_0203, &[0xAA]), Some(vec![0x12, 0x01, 0x01, 0x02, 0x03, 0xAA]));
     }
 
     #[test]
     fn a_fast_read_has_one_dummy_byte_and_a_plain_one_has_none() {
+        use Addressing::{Four, Three};
         let mut frame = Vec::new();
-        assert_eq!(read(&mut frame, false, 0x1000, 2), 4);
+        assert_eq!(read(&mut frame, false, Three, 0x1000, 2), 4);
         assert_eq!(frame, [0x03, 0x00, 0x10, 0x00, 0, 0]);
-        assert_eq!(read(&mut frame, true, 0x1000, 2), 5);
+        assert_eq!(read(&mut frame, true, Three, 0x1000, 2), 5);
         assert_eq!(frame, [0x0B, 0x00, 0x10, 0x00, 0, 0, 0]);
+        assert_eq!(read(&mut frame, false, Four, 0x0100_1000, 2), 5);
+        assert_eq!(frame, [0x13, 0x01, 0x00, 0x10, 0x00, 0, 0]);
+        assert_eq!(read(&mut frame, true, Four, 0x0100_1000, 2), LONGEST_READ_HEADER);
+        assert_eq!(frame, [0x0C, 0x01, 0x00, 0x10, 0x00, 0, 0, 0]);
     }
 
     #[test]
     fn a_program_that_would_wrap_inside_its_page_has_no_frame() {
-        assert!(page_program(0x10, &[0; 240]).is_some());
-        assert_eq!(page_program(0x10, &[0; 241]), None);
-        assert_eq!(page_program(0x00, &[0; 257]), None);
-        assert_eq!(page_program(0x00, &[]), None);
+        let program = |at, len: usize| page_program(Addressing::Three, at, &vec![0; len]);
+        assert!(program(0x10, 240).is_some());
+        assert_eq!(program(0x10, 241), None);
+        assert_eq!(program(0x00, 257), None);
+        assert_eq!(program(0x00, 0), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::super::contract::DeviceError;
-use crate::codec::nor::opcode;
+use crate::codec::nor::opcode::{self, Addressing};
 use crate::link::{Clock, LinkError, SpiLink};
 
 /// A status register that reads FF is no busy part, it is no part (spi-flash.md §4).
@@ -43,11 +43,13 @@ pub(in crate::device) struct NorBus {
     frame: Vec<u8>,
     /// Highest clock of the plain read command; above it a dummy byte is needed.
     pub plain_read_limit: u32,
+    /// How many address bytes reads, programs and erases carry.
+    pub addressing: Addressing,
 }
 
 impl NorBus {
     pub fn new(wire: Box<dyn SpiLink>, clock: Rc<dyn Clock>) -> Self {
-        Self { wire, clock, frame: Vec::new(), plain_read_limit: u32::MAX }
+        Self { wire, clock, frame: Vec::new(), plain_read_limit: u32::MAX, addressing: Addressing::Three }
     }
 
     /// One frame; the answer is as long as the question.
@@ -78,13 +80,13 @@ impl NorBus {
     /// Serial flash discoverable parameters.
     pub fn sfdp(&mut self, at: u32, len: usize) -> Result<Vec<u8>, LinkError> {
         let answer = self.transfer(&opcode::read_sfdp(at, len))?;
-        Ok(answer.get(opcode::FAST_READ_HEADER..).unwrap_or_default().to_vec())
+        Ok(answer.get(opcode::PARAMETER_HEADER..).unwrap_or_default().to_vec())
     }
 
     /// One frame of flash content, at most [`NorBus::read_room`] bytes.
     pub fn read(&mut self, at: u32, into: &mut [u8]) -> Result<(), LinkError> {
         let fast = self.wire.clock() > self.plain_read_limit;
-        let header = opcode::read(&mut self.frame, fast, at, into.len());
+        let header = opcode::read(&mut self.frame, fast, self.addressing, at, into.len());
         self.wire.exchange(&mut self.frame)?;
         if let Some(data) = self.frame.get(header..) {
             into.copy_from_slice(data);
@@ -95,7 +97,7 @@ impl NorBus {
     /// Data bytes one read frame may carry at the present clock.
     pub fn read_room(&self) -> usize {
         let by_time = u64::from(self.wire.clock() / 8) * FRAME_TIME.as_millis() as u64 / 1000;
-        let by_driver = self.wire.longest_frame().saturating_sub(opcode::FAST_READ_HEADER);
+        let by_driver = self.wire.longest_frame().saturating_sub(opcode::LONGEST_READ_HEADER);
         by_driver.min(by_time as usize).max(32)
     }
 
@@ -117,6 +119,11 @@ impl NorBus {
     /// The driver's limit for one frame.
     pub fn longest_frame(&self) -> usize {
         self.wire.longest_frame()
+    }
+
+    /// Lets so much time pass.
+    pub fn pause(&self, time: Duration) {
+        self.clock.sleep(time);
     }
 
     /// Waits until WIP is 0.

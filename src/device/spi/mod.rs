@@ -232,9 +232,10 @@ impl WriteFlash for SpiFlash {
     fn erase(&mut self, unit: EraseUnit, at: u32) -> Result<(), DeviceError> {
         may_erase(unit, at, 0, self.facts.size)?;
         let Typical { mut sector_erase, mut block_erase, .. } = self.usual;
+        let addressing = self.bus.addressing;
         let (command, limit, poll, usual) = match unit {
-            EraseUnit::Sector => (opcode::erase_sector(at), self.limits.sector_erase, 1, &mut sector_erase),
-            EraseUnit::Block => (opcode::erase_block(at), self.limits.block_erase, 10, &mut block_erase),
+            EraseUnit::Sector => (opcode::erase_sector(addressing, at), self.limits.sector_erase, 1, &mut sector_erase),
+            EraseUnit::Block => (opcode::erase_block(addressing, at), self.limits.block_erase, 10, &mut block_erase),
         };
         let poll = Duration::from_millis(poll);
         self.bus.wait_idle(Busy { request: "erase", at, limit: self.limits.block_erase, poll })?;
@@ -254,12 +255,8 @@ impl WriteFlash for SpiFlash {
             if bytes.iter().all(|byte| *byte == 0xFF) {
                 continue;
             }
-            let command = opcode::page_program(page.start, bytes).ok_or(DeviceError::OutOfRange {
-                request: "program",
-                at: page.start,
-                first: at,
-                end: at + SECTOR,
-            })?;
+            let command = opcode::page_program(self.bus.addressing, page.start, bytes)
+                .ok_or(DeviceError::OutOfRange { request: "program", at: page.start, first: at, end: at + SECTOR })?;
             let busy = busy(page.start, self.limits.page_program);
             let mut usual = self.usual.page_program;
             self.change(&command, busy, &mut usual)?;

@@ -8,14 +8,17 @@ use super::bus::{Busy, NorBus};
 use super::entry::Entered;
 use super::tune::{Tuner, Wish};
 use crate::chip::{Limits, part};
+use crate::codec::nor::opcode::{self, Addressing};
 use crate::codec::nor::sfdp;
 use crate::link::{LinkInfo, WireKind};
 use crate::units::{hex_text, size_text};
 
-/// Addresses are three bytes long.
+/// What three address bytes reach.
 const REACH: u32 = 1 << 24;
 /// Bytes compared to find out where addresses wrap.
 const WRAP_SAMPLE: usize = 256;
+/// How long a part takes for a software reset (flash-chips.toml `[defaults]`).
+const RESET_TIME: Duration = Duration::from_millis(1);
 /// What was found out.
 pub(super) struct Setup {
     pub facts: Facts,
@@ -92,14 +95,48 @@ fn find_size(
         None => evidence.push("the part shows no SFDP".to_owned()),
     }
     if by_id > REACH {
-        evidence.push("only the first 16 MiB can be reached with three address bytes".to_owned());
-        return Ok((REACH, sources));
+        return Ok((if four_bytes(bus, id, evidence)? { by_id } else { REACH }, sources));
     }
     if let Some(text) = wraps_at(bus, by_id)? {
         sources.push("address wrap".to_owned());
         evidence.push(text);
     }
     Ok((by_id, sources))
+}
+
+/// Whether a part above 16 MiB is addressed with four bytes from now on: the table has to say that it knows the opcodes, and
+/// they have to read what three bytes read.
+fn four_bytes(bus: &mut NorBus, id: [u8; 3], evidence: &mut Vec<String>) -> Result<bool, DeviceError> {
+    if !part(id).is_some_and(|part| part.four_byte_opcodes) {
+        evidence.push("only the first 16 MiB can be reached: no four-byte opcodes are known of this part".to_owned());
+        return Ok(false);
+    }
+    for try_again in [true, false] {
+        let (mut three, mut four) = ([0_u8; 32], [0_u8; 32]);
+        bus.addressing = Addressing::Three;
+        bus.read(0, &mut three)?;
+        bus.addressing = Addressing::Four;
+        bus.read(0, &mut four)?;
+        if three == four {
+            let blank = three.iter().all(|byte| *byte == three[0]);
+            let how = if blank {
+                "by the table; the first bytes are blank and prove nothing"
+            } else {
+                "0 reads the same with three"
+            };
+            evidence.push(format!("addressed with four bytes ({how})"));
+            return Ok(true);
+        }
+        if try_again {
+            // Another program may have left the part in its four-byte mode, where three are too few.
+            bus.send(&[opcode::RESET_ENABLE])?;
+            bus.send(&[opcode::RESET])?;
+            bus.pause(RESET_TIME);
+        }
+    }
+    bus.addressing = Addressing::Three;
+    evidence.push("only the first 16 MiB can be reached: with four address bytes the part reads otherwise".to_owned());
+    Ok(false)
 }
 
 /// Reads behind the end give the beginning again, and half-way through they do not: then the size is right.

@@ -3,6 +3,7 @@ use std::time::Duration;
 use crate::codec::nor::StatusBytes;
 use crate::device::testing::{Recorder, image, sector};
 use crate::device::{AttachOptions, DeviceError, EraseUnit, WriteFlash, attach};
+use crate::link::Wire;
 use crate::link::sim::{Effect, Faults, Knobs, Module, Setup, Wires};
 use crate::problem::Explain;
 use crate::units::{SECTOR, Span};
@@ -321,4 +322,36 @@ fn another_chip_is_noticed() {
     flash.identify_again().unwrap();
     module.pulse_cen();
     assert!(matches!(flash.identify_again(), Err(DeviceError::OtherChip { .. })));
+}
+
+#[test]
+fn a_part_above_sixteen_mebibytes_is_reached_to_its_end_even_when_left_in_four_byte_mode() {
+    let mut content = image();
+    content.resize(32 << 20, 0xFF);
+    content[0x1F0_1234] = 0x5A;
+    for left_in_four_byte_mode in [false, true] {
+        let setup = Setup::new("wb2s").unwrap().part("c84019").unwrap().bare(true).image(content.clone());
+        let module = Module::new(setup).unwrap();
+        if left_in_four_byte_mode {
+            let (Wire::Spi(mut wire) | Wire::Nor(mut wire)) = module.link().wire else { panic!("no SPI") };
+            wire.exchange(&mut [0xB7]).unwrap();
+        }
+        let mut flash = try_attach(&module, &mut Recorder::default()).unwrap();
+        assert_eq!(flash.facts().size, 32 << 20);
+        let told = flash.facts().evidence.iter().any(|line| line.contains("addressed with four bytes"));
+        assert!(told, "{:?}", flash.facts().evidence);
+        let mut byte = [0];
+        flash.read(0x1F0_1234, &mut byte, &mut Recorder::default()).unwrap();
+        assert_eq!(byte, [0x5A]);
+    }
+}
+
+#[test]
+fn a_large_part_whose_four_byte_opcodes_are_not_known_is_read_as_far_as_three_bytes_reach() {
+    let setup = Setup::new("wb2s").unwrap().part("c86019").unwrap().bare(true).image(image());
+    let (_, mut flash) = attached(setup);
+    assert_eq!(flash.facts().size, 16 << 20);
+    assert!(flash.facts().evidence.iter().any(|line| line.contains("only the first 16 MiB can be reached")));
+    let beyond = flash.read(16 << 20, &mut [0; 1], &mut Recorder::default());
+    assert!(matches!(beyond, Err(DeviceError::OutOfRange { .. })));
 }

@@ -178,7 +178,8 @@ fn question_len(frame: &[u8]) -> usize {
     let header = match frame.first() {
         Some(0x05 | 0x15 | 0x35 | 0x9F) => 1,
         Some(0x03) => 4,
-        Some(0x0B | 0x4B | 0x5A) => 5,
+        Some(0x0B | 0x4B | 0x5A | 0x13) => 5,
+        Some(0x0C) => 6,
         _ => frame.len(),
     };
     header.min(frame.len())

@@ -95,6 +95,10 @@ pub(super) struct Flash {
     pub(super) asleep: bool,
     pub(super) continuous_read: bool,
     pub(super) reset_armed: bool,
+    /// Addresses of the three-byte opcodes have four bytes (opcodes B7 and E9).
+    pub(super) four_byte_mode: bool,
+    /// The extended address register (opcodes C5 and C8): the top byte of three-byte addresses.
+    pub(super) extended: u8,
     /// Winbond's per-sector locks, all together: open after opcode 98.
     pub(super) sector_locks_open: bool,
     busy_until: Duration,
@@ -145,6 +149,8 @@ impl Flash {
             asleep: false,
             continuous_read: false,
             reset_armed: false,
+            four_byte_mode: false,
+            extended: 0,
             sector_locks_open: false,
             busy_until: Duration::ZERO,
             working: false,
@@ -201,6 +207,8 @@ impl Flash {
         self.volatile_enabled = false;
         self.asleep = false;
         self.reset_armed = false;
+        self.four_byte_mode = false;
+        self.extended = 0;
         self.sector_locks_open = false;
         self.busy_until = Duration::ZERO;
         self.working = false;
@@ -235,6 +243,11 @@ impl Flash {
     /// A status register as opcode 05, 35 or 15 reads it.
     pub(super) fn status(&mut self, register: usize, now: Duration) -> u8 {
         let mut value = self.live[register];
+        if let Some(bit) =
+            self.part.four_byte.and_then(|four| four.mode_bit).filter(|bit| *bit as usize / 8 == register)
+        {
+            value = value & !(1 << (bit % 8)) | u8::from(self.four_byte_mode) << (bit % 8);
+        }
         if register == 0 {
             value &= !(WIP | WEL);
             if self.is_busy(now) {

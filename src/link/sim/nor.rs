@@ -38,6 +38,7 @@ enum Source {
     Parameters,
     Unique,
     Electronic,
+    Extended,
 }
 
 impl Flash {
@@ -60,6 +61,7 @@ impl Flash {
             Source::Parameters => self.parameter(place),
             Source::Unique => (self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (place % 8 * 8)) as u8,
             Source::Electronic => self.part.id[2].wrapping_sub(1),
+            Source::Extended => self.extended,
             Source::Nothing => return None,
         })
     }
@@ -77,7 +79,7 @@ impl Flash {
             Talk::Collect { head, then } => {
                 self.frame.argument.push(byte);
                 if then != Source::Nothing && self.frame.argument.len() == head {
-                    let place = if matches!(then, Source::Cells | Source::Parameters) { self.address() } else { 0 };
+                    let place = self.answer_address(then).unwrap_or(0);
                     self.frame.talk = Talk::Answer { source: then, place };
                 }
             }
@@ -116,7 +118,7 @@ impl Flash {
                 self.continuous_read &= !(opcode == 0xFF && ones);
             }
             Talk::Answer { source, place } => {
-                let read = matches!(source, Source::Cells | Source::Parameters).then(|| self.address());
+                let read = self.answer_address(source);
                 if source == Source::Electronic {
                     self.asleep = false;
                 }
@@ -157,9 +159,17 @@ impl Flash {
         if opcode != 0x99 {
             self.reset_armed = false;
         }
+        let four_byte = self.part.four_byte;
+        let own_opcodes = four_byte.is_some_and(|four| four.opcodes);
+        let width = self.address_width(opcode);
         match opcode {
-            0x03 => collect(3, Source::Cells),
-            0x0B => collect(4, Source::Cells),
+            0x03 => collect(width, Source::Cells),
+            0x0B => collect(width + 1, Source::Cells),
+            0x13 if own_opcodes => collect(width, Source::Cells),
+            0x0C if own_opcodes => collect(width + 1, Source::Cells),
+            0xC8 if four_byte.is_some() => answer(Source::Extended),
+            0xB7 | 0xE9 | 0xC5 if four_byte.is_some() => collect(0, Source::Nothing),
+            0x12 | 0x21 | 0x5C | 0xDC if own_opcodes => collect(0, Source::Nothing),
             0x9F => answer(Source::Identity),
             0x5A => collect(4, Source::Parameters),
             0x4B if self.part.unique_id => collect(4, Source::Unique),
@@ -197,15 +207,38 @@ impl Flash {
         (1..=if register == 0 { longest } else { 1 }).contains(&len)
     }
 
-    fn address(&self) -> u32 {
-        self.frame.argument.iter().take(3).fold(0, |address, byte| address << 8 | u32::from(*byte)) % self.part.size
+    /// Address bytes behind an opcode.
+    fn address_width(&self, opcode: u8) -> usize {
+        match opcode {
+            0x13 | 0x0C | 0x12 | 0x21 | 0x5C | 0xDC => 4,
+            // Parameters have addresses of their own, always of three bytes.
+            0x5A => 3,
+            _ if self.four_byte_mode => 4,
+            _ => 3,
+        }
+    }
+
+    /// The address that these bytes give; three of them get their top byte from the extended address register.
+    fn address(&self, bytes: &[u8]) -> u32 {
+        let top = if bytes.len() == 3 { u32::from(self.extended) } else { 0 };
+        bytes.iter().fold(top, |address, byte| address << 8 | u32::from(*byte)) % self.part.size
+    }
+
+    /// Where an answer from cells or parameters begins.
+    fn answer_address(&self, source: Source) -> Option<u32> {
+        let bytes = self.frame.argument.get(..self.address_width(self.frame.opcode))?;
+        match source {
+            Source::Cells => Some(self.address(bytes)),
+            Source::Parameters => Some(bytes.iter().fold(0, |address, byte| address << 8 | u32::from(*byte))),
+            _ => None,
+        }
     }
 
     /// A write-type frame has ended.
     fn act(&mut self, opcode: u8, whole: bool, now: Duration) {
         let argument = std::mem::take(&mut self.frame.argument);
-        let address = (argument.len() >= 3)
-            .then(|| argument[..3].iter().fold(0, |address, byte| address << 8 | u32::from(*byte)) % self.part.size);
+        let width = self.address_width(opcode);
+        let address = argument.get(..width).map(|bytes| self.address(bytes));
         let mut target = address;
         let effect = if !whole {
             Effect::WrongLength
@@ -213,7 +246,23 @@ impl Flash {
             target = None;
             self.write_status_frame(register, &argument, now)
         } else {
-            match (opcode, argument.len()) {
+            // With a four-byte address of its own an opcode does the same thing.
+            let plain = match opcode {
+                0x12 => 0x02,
+                0x21 => 0x20,
+                0x5C => 0x52,
+                0xDC => 0xD8,
+                other => other,
+            };
+            match (plain, argument.len()) {
+                (0xB7 | 0xE9, 0) => self.switch_address_mode(opcode == 0xB7),
+                (0xC5, 1) => {
+                    target = None;
+                    self.if_enabled(|flash| {
+                        flash.enabled = false;
+                        flash.set(|flash| flash.extended = argument[0])
+                    })
+                }
                 (0x06, 0) => self.set(|flash| flash.enabled = true),
                 (0x04, 0) => self.set(|flash| flash.enabled = false),
                 (0x50, 0) => self.set(|flash| flash.volatile_enabled = true),
@@ -222,23 +271,33 @@ impl Flash {
                 (0x66, 0) => self.set(|flash| flash.reset_armed = true),
                 (0x99, 0) if self.reset_armed => self.set(|flash| flash.soft_reset(now)),
                 (0x98, 0) => self.if_enabled(|flash| flash.set(|flash| flash.sector_locks_open = true)),
-                (0x02, 4..) => {
-                    let data = &argument[3..];
+                (0x02, len) if len > width => {
+                    let data = &argument[width..];
                     // Beyond 256 bytes the page buffer keeps the last 256.
                     let kept = data.len().saturating_sub(256);
                     let start = address.unwrap_or_default();
                     let first = start & !0xFF | (start + kept as u32) & 0xFF;
                     self.if_enabled(|flash| flash.program(first, &data[kept..], now))
                 }
-                (0x20, 3) => self.erase_frame(Unit::Sector, address, now),
-                (0x52, 3) => self.erase_frame(Unit::Block32, address, now),
-                (0xD8, 3) => self.erase_frame(Unit::Block64, address, now),
+                (0x20, len) if len == width => self.erase_frame(Unit::Sector, address, now),
+                (0x52, len) if len == width => self.erase_frame(Unit::Block32, address, now),
+                (0xD8, len) if len == width => self.erase_frame(Unit::Block64, address, now),
                 (0xC7 | 0x60, 0) => self.erase_frame(Unit::Chip, Some(0), now),
-                (_, 3) if self.part.page_erase == Some(opcode) => self.erase_frame(Unit::Page, address, now),
+                (_, len) if len == width && self.part.page_erase == Some(opcode) => {
+                    self.erase_frame(Unit::Page, address, now)
+                }
                 _ => Effect::WrongLength,
             }
         };
-        self.note(now, opcode, target, argument.len().saturating_sub(target.map_or(0, |_| 3)), effect);
+        self.note(now, opcode, target, argument.len().saturating_sub(target.map_or(0, |_| width)), effect);
+    }
+
+    fn switch_address_mode(&mut self, four: bool) -> Effect {
+        if self.part.four_byte.is_some_and(|facts| facts.enter_needs_wren) && !self.enabled {
+            return Effect::NotEnabled;
+        }
+        self.enabled = false;
+        self.set(|flash| flash.four_byte_mode = four)
     }
 
     fn set(&mut self, change: impl FnOnce(&mut Self)) -> Effect {
@@ -270,9 +329,11 @@ impl Flash {
         const HEADER: [u8; 16] =
             [0x53, 0x46, 0x44, 0x50, 0x00, 0x01, 0x00, 0xFF, 0x00, 0x00, 0x01, 0x09, 0x30, 0x00, 0x00, 0xFF];
         let bits = u64::from(self.part.size) * 8 - 1;
+        // Bit 17: addresses of three or of four bytes.
+        let first = if self.part.four_byte.is_some() { 0xFFF3_20E5 } else { 0xFFF1_20E5 };
         let (types, more) = if self.part.block32 { (0x520F_200C, 0xFF00_D810) } else { (0xD810_200C, 0xFF00_FF00) };
         let table: [u32; 9] =
-            [0xFFF1_20E5, bits as u32, 0x0000_FF44, 0x0000_FF08, 0xFFFF_FFEE, 0xFF00_FFFF, 0xFF00_FFFF, types, more];
+            [first, bits as u32, 0x0000_FF44, 0x0000_FF08, 0xFFFF_FFEE, 0xFF00_FFFF, 0xFF00_FFFF, types, more];
         match place {
             0..16 => HEADER[place as usize],
             0x30..0x54 => table[(place as usize - 0x30) / 4].to_le_bytes()[place as usize % 4],

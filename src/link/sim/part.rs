@@ -27,6 +27,8 @@ pub struct Part {
     pub(super) volatile_status: bool,
     /// Whether opcode 52 exists.
     pub(super) block32: bool,
+    /// How addresses above 16 MiB are reached.
+    pub(super) four_byte: Option<FourByte>,
     /// Opcode of Puya's 256-byte erase.
     pub(super) page_erase: Option<u8>,
     /// Whether opcode 4B exists.
@@ -85,6 +87,17 @@ pub(super) enum WriteForm {
     None,
 }
 
+/// What a part above 16 MiB knows beside three-byte addresses.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) struct FourByte {
+    /// 13, 0C, 12, 21, 5C and DC carry four address bytes in any mode.
+    pub(super) opcodes: bool,
+    /// B7 and E9 are dropped without a write enable before them.
+    pub(super) enter_needs_wren: bool,
+    /// The status bit that shows the mode; bit 8 is the first of register 2.
+    pub(super) mode_bit: Option<u32>,
+}
+
 /// Typical busy times.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
@@ -117,6 +130,7 @@ struct ChipRow {
     vsr_50h: Option<bool>,
     block_erase_32k: Option<bool>,
     page_erase_256_opcode: Option<u8>,
+    four_byte: Option<FourByte>,
     sdk: Option<SdkRow>,
 }
 
@@ -196,10 +210,10 @@ impl Part {
     /// How long the part works on a command, by its opcode; nothing for one that keeps it from nothing.
     pub fn busy_time(&self, opcode: u8) -> Duration {
         match opcode {
-            0x02 => self.times.page,
-            0x20 => self.times.sector,
-            0x52 => self.times.block32,
-            0xD8 => self.times.block64,
+            0x02 | 0x12 => self.times.page,
+            0x20 | 0x21 => self.times.sector,
+            0x52 | 0x5C => self.times.block32,
+            0xD8 | 0xDC => self.times.block64,
             0x60 | 0xC7 => self.times.chip,
             0x01 | 0x11 | 0x31 => self.times.status,
             _ => Duration::ZERO,
@@ -256,6 +270,7 @@ fn read_table() -> Result<Vec<Part>, toml::de::Error> {
             volatile_status: row.vsr_50h.unwrap_or(layout.name == "win3"),
             block32: row.block_erase_32k.unwrap_or(true),
             page_erase: row.page_erase_256_opcode,
+            four_byte: row.four_byte,
             unique_id: !matches!(row.id[0], 0x1C | 0xC2),
             factory_status: 0,
             locked_status: 0,

@@ -9,6 +9,7 @@ mod nor;
 mod probing;
 mod served;
 mod transcripts;
+mod wide;
 
 use std::time::Duration;
 
@@ -151,7 +152,11 @@ const LINKED: &[u8] = &[0x04, 0x0E, 0x05, 0x01, 0xE0, 0xFC, 0x01, 0x00];
 
 /// An unlocked, erased module in SPI mode, its flash of the given part.
 fn bench(part: &str) -> (Module, Host) {
-    let module = Module::new(Setup::new("wb2s").unwrap().part(part).unwrap().locked(false).image(Vec::new())).unwrap();
+    bench_with(part, Vec::new())
+}
+
+fn bench_with(part: &str, image: Vec<u8>) -> (Module, Host) {
+    let module = Module::new(Setup::new("wb2s").unwrap().part(part).unwrap().locked(false).image(image)).unwrap();
     let mut host = Host::at(module.link());
     host.spi.set_clock(8_000_000).unwrap();
     host.enter();

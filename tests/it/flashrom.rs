@@ -231,7 +231,8 @@ fn flashrom_and_we_read_the_same_protected_range_out_of_the_registers() {
             .collect();
         let mut listed = list.clone();
         listed.iter_mut().filter(|range| range.1 == 0).for_each(|range| *range = (0, 0));
-        (wanted.sort_unstable(), listed.sort_unstable());
+        wanted.sort_unstable();
+        listed.sort_unstable();
         assert_eq!(listed, wanted, "{id}: every range that flashrom can set is one that we know, and no other");
         for range in [list[0], list[1], list[list.len() / 2], list[list.len() - 1]] {
             let wanted = format!("0x{:x},0x{:x}", range.0, range.1);

@@ -217,3 +217,7 @@ impl fmt::Display for Verdict {
         f.write_str(self.word())
     }
 }
+/// Serialises a time as seconds with three decimals.
+pub(crate) fn seconds<S: serde::Serializer>(time: &std::time::Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64((time.as_secs_f64() * 1000.0).round() / 1000.0)
+}

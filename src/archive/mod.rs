@@ -167,6 +167,7 @@ fn manifest(read: &BackupRead) -> Manifest {
         speeds: read.speeds,
         retries: read.retries,
         supply: read.supply.map(|record| record.words()),
+        interruptions: read.interruptions.iter().map(|gone| gone.words()).collect(),
         unstable: read.unstable.clone(),
         rules: read.rules.clone(),
         proven: read.proven(),

@@ -161,6 +161,8 @@ impl Watch {
             }
             "phase" => self.begin(event),
             "progress" => self.progress(event),
+            "link" if text("state") == "away" => self.bar.away(text("why"), event["left_s"].as_u64().unwrap_or(0)),
+            "link" => self.bar.back(),
             "retried" => self.bar.line(text("what")),
             "log" if text("level") != "info" => self.bar.line(text("text")),
             "started" => self.bar.line(&format!("{}:", text("title"))),

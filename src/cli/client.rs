@@ -11,7 +11,7 @@ use crate::device::Level;
 use crate::job::{JobSpec, Outcome};
 use crate::outlive::{Server, Signals};
 use crate::problem::{Class, Problem};
-use crate::session::{self, Event, Session, SessionView, What};
+use crate::session::{self, Event, LinkState, Session, SessionView, What};
 
 /// How often a waiting client looks whether it was asked to stop.
 const LOOK: Duration = Duration::from_millis(50);
@@ -132,7 +132,12 @@ impl Client {
     fn show(&mut self, event: &Event) {
         self.out.event(event);
         match &event.what {
-            What::Phase { phase, total, .. } => self.bar.begin(phase.word(), *total),
+            What::Phase { phase, done, total, .. } => {
+                self.bar.begin(phase.word(), *total);
+                self.bar.start_at(*done);
+            }
+            What::Link(LinkState::Away { why, left, .. }) => self.bar.away(why, left.as_secs()),
+            What::Link(LinkState::Open { .. }) => self.bar.back(),
             What::Progress { done, .. } => self.bar.progress(*done),
             What::Retried { what, .. } => self.bar.line(what),
             What::Log(level, text) if self.notes || *level != Level::Info => self.bar.line(text),
@@ -147,11 +152,13 @@ pub(super) struct Bar {
     terminal: bool,
     quiet: bool,
     bar: Option<ProgressBar>,
+    /// The link is away, and that was said.
+    away: bool,
 }
 
 impl Bar {
     pub(super) fn new(out: Out) -> Self {
-        Self { terminal: std::io::stderr().is_terminal(), quiet: out.events, bar: None }
+        Self { terminal: std::io::stderr().is_terminal(), quiet: out.events, bar: None, away: false }
     }
 
     pub(super) fn begin(&mut self, phase: &str, total: u64) {
@@ -174,6 +181,36 @@ impl Bar {
         }
         bar.set_message(phase.to_owned());
         self.bar = Some(bar);
+    }
+
+    /// Bytes of the phase that were done before it began count for no rate.
+    fn start_at(&self, done: u64) {
+        if let Some(bar) = self.bar.as_ref().filter(|_| done > 0) {
+            bar.set_position(done);
+            bar.reset_eta();
+        }
+    }
+
+    /// The link is away and waited for; told once, and counted down where a terminal shows it.
+    pub(super) fn away(&mut self, why: &str, left: u64) {
+        if !self.away {
+            self.away = true;
+            self.line(&format!(
+                "{why}\nput the cable back: the job goes on by itself; Ctrl-C ends it; it waits for {left} s"
+            ));
+            self.begin("waiting", 0);
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("waiting {left} s"));
+            bar.tick();
+        }
+    }
+
+    /// The link is there again.
+    pub(super) fn back(&mut self) {
+        if std::mem::take(&mut self.away) {
+            self.end();
+        }
     }
 
     pub(super) fn progress(&self, done: u64) {

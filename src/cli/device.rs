@@ -118,12 +118,18 @@ pub(super) fn back_up(context: &Context, output: Option<PathBuf>) -> Result<(), 
         "rules": &read.rules,
         "retries": read.retries,
         "supply": read.supply,
+        "interruptions": &read.interruptions,
         "unstable_sectors": read.unstable.iter().map(|at| format!("0x{at:06X}")).collect::<Vec<_>>(),
         "already_had": saved.already_had,
         "seconds": read.took.as_secs_f64(),
     });
     context.out.result(document, || {
         let state = if proven { "proven: two independent passes agree" } else { "NOT proven" };
+        let gone: String = read
+            .interruptions
+            .iter()
+            .map(|gone| format!("\nlink lost at {:.0} s: {}", gone.at.as_secs_f64(), gone.words()))
+            .collect();
         let had = if saved.already_had { "\nthe same content was already there" } else { "" };
         let rules: Vec<String> = read
             .rules
@@ -131,7 +137,7 @@ pub(super) fn back_up(context: &Context, output: Option<PathBuf>) -> Result<(), 
             .map(|rule| format!("  {:<12} {}: {}", rule.verdict.word(), rule.name, rule.what))
             .collect();
         format!(
-            "{}\nsha256 {}\n{}, {state}\n{}{had}",
+            "{}\nsha256 {}\n{}, {state}\n{}{gone}{had}",
             saved.path.display(),
             saved.sha256,
             size_text(read.bytes.len() as u64),

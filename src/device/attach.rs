@@ -16,6 +16,9 @@ pub struct AttachOptions {
     /// SPI clocks that were worked at over this link before, the latest last. They shorten the search and are proven
     /// again.
     pub known: Vec<KnownClock>,
+    /// A request that changes the flash may have been cut off right before, at this rate in baud: half of it may lie in a
+    /// boot loader, waiting for the rest.
+    pub cut_off: Option<u32>,
 }
 
 /// An SPI clock or UART rate that was worked at before.

@@ -2,6 +2,7 @@
 //! express a write.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::identify::Identity;
 use super::journal::Handed;
@@ -59,7 +60,8 @@ pub struct Earlier {
 }
 
 /// Reads the whole chip twice, but for what an earlier backup has read. Sectors that disagree are read again until two
-/// independent readings agree.
+/// independent readings agree. What was read is left in `passes`, so that the same job goes on from there after its link
+/// has gone and come back.
 ///
 /// # Errors
 /// [`JobError::Device`], cancelled included.
@@ -67,25 +69,39 @@ pub fn back_up(
     device: &mut dyn ReadFlash,
     link: &LinkInfo,
     spec: &BackupSpec,
+    passes: &mut Passes,
     run: &mut dyn Reporter,
 ) -> Result<BackupRead, JobError> {
-    let (began, retries_before) = (run.now(), run.retries());
+    let (began, retries_before) = (passes.began.unwrap_or(run.now()), passes.retries.unwrap_or(run.retries()));
     let size = device.facts().size;
-    let mut bytes = vec![0; size as usize];
-    let mut passes = Passes { state: vec![0; (size / SECTOR) as usize], keeper: spec.keeper.clone() };
-    if let Some(earlier) = spec.earlier.as_deref().filter(|earlier| earlier.bytes.len() == bytes.len()) {
-        take_over(device, earlier, &mut bytes, &mut passes, run)?;
+    let own = passes.begin(size, spec);
+    let earlier = own.as_ref().or(spec.earlier.as_deref());
+    (passes.began, passes.retries) = (Some(began), Some(retries_before));
+    if let Some(earlier) = earlier.filter(|earlier| earlier.bytes.len() == size as usize) {
+        let taken = match (take_over(device, earlier, passes, run), &own) {
+            // Gone again before all of it was confirmed: it still has to be.
+            (Err(error), Some(own)) => {
+                passes.remember(own);
+                return Err(error);
+            }
+            (taken, _) => taken?,
+        };
+        if own.is_some() {
+            let words = format!("{taken} sectors that were read before were compared again, and the rest was read");
+            run.redone(words);
+        }
     }
 
     let missing = passes.below(1);
-    run.phase(Phase::Read, total(&missing));
+    let left = total(&missing);
+    run.phase_from(Phase::Read, u64::from(size) - left, size.into());
     for piece in missing.into_iter().flat_map(|span| span.pieces(BLOCK)) {
         let range = piece.start as usize..piece.end() as usize;
         let known = spec.known.as_deref().and_then(|known| known.get(range.clone()));
-        let Some(place) = bytes.get_mut(range) else { continue };
+        let Some(place) = passes.bytes.get_mut(range) else { continue };
         let known: Vec<&[u8]> = known.into_iter().collect();
         let seen = fetch(device, piece.start, &known, place, run)?;
-        passes.made(piece, if seen == Seen::Proven { 2 } else { 1 }, place, run);
+        passes.made(piece, if seen == Seen::Proven { 2 } else { 1 }, run);
     }
     let first_speed = device.facts().speed;
 
@@ -95,43 +111,68 @@ pub fn back_up(
     }
     let mut unstable = Vec::new();
     for piece in missing.into_iter().flat_map(|span| span.pieces(BLOCK)) {
-        let Some(place) = bytes.get(piece.start as usize..piece.end() as usize) else { continue };
+        let Some(place) = passes.bytes.get(piece.start as usize..piece.end() as usize) else { continue };
         let differing = device.compare(piece.start, place, run)?;
         for &at in &differing {
             run.retried(format!("sector 0x{at:06X} read differently the second time"));
-            if !settle(device, at, &mut bytes, run)? {
+            if !settle(device, at, &mut passes.bytes, run)? {
                 run.note(Level::Error, format!("sector 0x{at:06X} never reads the same twice"));
                 unstable.push(at);
             }
         }
         for run_of_good in without(piece, &unstable) {
-            let place = bytes.get(run_of_good.start as usize..run_of_good.end() as usize).unwrap_or_default();
-            passes.made(run_of_good, 2, place, run);
+            passes.made(run_of_good, 2, run);
         }
     }
 
-    let identity = Identity::from_flash(device.facts(), device.abilities(), link, &bytes);
+    let identity = Identity::from_flash(device.facts(), device.abilities(), link, &passes.bytes);
     let second_speed = if device.abilities().prefer_crc { 0 } else { device.facts().speed / 2 };
     Ok(BackupRead {
-        rules: plausible::check(&bytes),
-        bytes: bytes.into(),
+        rules: plausible::check(&passes.bytes),
+        bytes: std::mem::take(&mut passes.bytes).into(),
         identity: Arc::new(identity),
         status: device.read_status()?,
         speeds: (first_speed, second_speed),
         retries: run.retries().saturating_sub(retries_before),
         supply: run.supply(),
+        interruptions: run.interruptions(),
         unstable,
         took: run.now().saturating_sub(began),
     })
 }
 
-/// How often each sector was read with the same result, and who keeps that.
-struct Passes {
+/// What a backup has read so far: the content, and how often each sector was read with the same result.
+#[derive(Default)]
+pub struct Passes {
+    bytes: Vec<u8>,
     state: Vec<u8>,
     keeper: Option<KeeperHandle>,
+    began: Option<Duration>,
+    retries: Option<u32>,
 }
 
 impl Passes {
+    /// Gets ready for a chip of this size. Returns what was read before the link went away, all of which has to be
+    /// confirmed.
+    fn begin(&mut self, size: u32, spec: &BackupSpec) -> Option<Earlier> {
+        let fresh = Self { bytes: vec![0; size as usize], state: vec![0; (size / SECTOR) as usize], ..Self::default() };
+        let before = std::mem::replace(self, Self { keeper: spec.keeper.clone(), ..fresh });
+        let with = |passes: u8| {
+            let sectors = before.state.iter().enumerate().filter(move |(_, state)| **state == passes);
+            sectors.map(|(index, _)| Span::new(index as u32 * SECTOR, SECTOR)).collect()
+        };
+        let (once, twice): (Vec<Span>, Vec<Span>) = (with(1), with(2));
+        let none = once.is_empty() && twice.is_empty();
+        (!none).then_some(Earlier { bytes: before.bytes, once, twice })
+    }
+
+    /// Takes back what was read before.
+    fn remember(&mut self, earlier: &Earlier) {
+        self.bytes.clone_from(&earlier.bytes);
+        earlier.once.iter().for_each(|span| self.set(*span, 1));
+        earlier.twice.iter().for_each(|span| self.set(*span, 2));
+    }
+
     /// The sectors with fewer passes, as runs.
     fn below(&self, passes: u8) -> Vec<Span> {
         let mut runs: Vec<Span> = Vec::new();
@@ -152,8 +193,10 @@ impl Passes {
         }
     }
 
-    fn made(&mut self, span: Span, passes: u8, bytes: &[u8], run: &mut dyn Reporter) {
+    /// The sectors of a span were read so often.
+    fn made(&mut self, span: Span, passes: u8, run: &mut dyn Reporter) {
         self.set(span, passes);
+        let bytes = self.bytes.get(span.start as usize..span.end() as usize).unwrap_or_default();
         let kept = self.keeper.as_ref().map(|keeper| keeper.get().keep(span.start, bytes, passes == 2));
         if let Some(Err(problem)) = kept {
             run.note(Level::Warning, format!("this backup is not kept while it is made: {}", problem.what));
@@ -181,17 +224,15 @@ fn total(spans: &[Span]) -> u64 {
 
 /// Takes over what an earlier backup has read, where the chip still holds it. Where the firmware keeps its data every
 /// sector is compared; elsewhere a sample of each sector tells whether something was written in between, and if so,
-/// nothing counts.
+/// nothing counts. Returns how many sectors were taken over.
 fn take_over(
     device: &mut dyn ReadFlash,
     earlier: &Earlier,
-    bytes: &mut [u8],
     passes: &mut Passes,
     run: &mut dyn Reporter,
-) -> Result<(), JobError> {
-    let mut kept = Passes { state: vec![0; passes.state.len()], keeper: None };
-    earlier.once.iter().for_each(|span| kept.set(*span, 1));
-    earlier.twice.iter().for_each(|span| kept.set(*span, 2));
+) -> Result<usize, JobError> {
+    let mut kept = Passes { state: vec![0; passes.state.len()], ..Passes::default() };
+    kept.remember(earlier);
     let sectors: Vec<(u32, u8)> =
         kept.state.iter().enumerate().map(|(at, state)| (at as u32 * SECTOR, *state)).collect();
     let sectors: Vec<(u32, u8)> = sectors.into_iter().filter(|(_, state)| *state > 0).collect();
@@ -212,18 +253,18 @@ fn take_over(
             counting.push((at, state));
         } else if at < DATA {
             run.note(Level::Warning, format!("the chip was written to since (0x{at:06X}); reading it afresh"));
-            return Ok(());
+            return Ok(0);
         }
     }
     for (at, state) in &counting {
         let range = *at as usize..(*at + SECTOR) as usize;
-        if let (Some(place), Some(was)) = (bytes.get_mut(range.clone()), earlier.bytes.get(range)) {
+        if let (Some(place), Some(was)) = (passes.bytes.get_mut(range.clone()), earlier.bytes.get(range)) {
             place.copy_from_slice(was);
-            passes.made(Span::new(*at, SECTOR), *state, was, run);
+            passes.made(Span::new(*at, SECTOR), *state, run);
         }
     }
     run.note(Level::Info, format!("{} sectors are taken over from a backup that was cut off", counting.len()));
-    Ok(())
+    Ok(counting.len())
 }
 
 fn sample_is_same(device: &mut dyn ReadFlash, at: u32, was: &[u8]) -> Result<bool, JobError> {

@@ -178,11 +178,21 @@ fn link_votes(facts: &Facts) -> Vec<votes::Vote> {
     found
 }
 
-/// Reads what identification needs and decides who the chip is.
+/// Reads what identification needs, decides who the chip is, and tells it.
 ///
 /// # Errors
 /// [`JobError::Device`].
 pub fn identify(device: &mut dyn ReadFlash, link: &LinkInfo, run: &mut dyn Reporter) -> Result<Identity, JobError> {
+    let identity = look(device, link, run)?;
+    run.identity(Arc::new(identity.clone()));
+    Ok(identity)
+}
+
+/// As [`identify`], for somebody who has to know first whether it is the right chip.
+///
+/// # Errors
+/// [`JobError::Device`].
+pub fn look(device: &mut dyn ReadFlash, link: &LinkInfo, run: &mut dyn Reporter) -> Result<Identity, JobError> {
     let size = device.facts().size;
     let code = if device.abilities().prefer_crc { START } else { CODE };
     let places = [Family::Bk7231T, Family::Bk7231N].into_iter().filter_map(Family::rf_block);
@@ -200,7 +210,5 @@ pub fn identify(device: &mut dyn ReadFlash, link: &LinkInfo, run: &mut dyn Repor
             device.read(span.start, place, run)?;
         }
     }
-    let identity = Identity::from_flash(device.facts(), device.abilities(), link, &flash);
-    run.identity(Arc::new(identity.clone()));
-    Ok(identity)
+    Ok(Identity::from_flash(device.facts(), device.abilities(), link, &flash))
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::identify::Identity;
 use super::policy;
-use super::protect::{Protection, Range};
+use super::protect::{self, Protection, Range};
 use super::refusal::Refusal;
 use super::spec::{BackupProof, Change, Interrupted, SectorState, WriteSpec};
 use crate::codec::nor::StatusBytes;
@@ -227,7 +227,9 @@ pub fn plan(spec: &WriteSpec, situation: &Situation<'_>) -> Result<Plan, Refusal
     // What the first of several interrupted writes found is what the protection goes back to.
     let status = situation.protection.status;
     let found = interrupted.and_then(|interrupted| interrupted.status).filter(|_| status.is_some()).or(status);
-    let lock = found.filter(|found| spec.protect_after && (unlock.is_some() || !same(Some(*found), status)));
+    let lock = found.filter(|found| {
+        spec.protect_after && (unlock.is_some() || !status.is_some_and(|status| protect::same(*found, status)))
+    });
     let mut notes = placed.notes;
     let again = runs_of(&runs, &distrusted);
     if again > 0 {
@@ -258,12 +260,6 @@ pub fn plan(spec: &WriteSpec, situation: &Situation<'_>) -> Result<Plan, Refusal
     plan.time = super::estimate::write_time(&plan, situation);
     plan.hash = hash(&plan, spec, situation);
     Ok(plan)
-}
-
-/// Whether two readings of the registers are the same but for the two bits that every command moves, WIP and WEL.
-fn same(one: Option<StatusBytes>, other: Option<StatusBytes>) -> bool {
-    let settled = |status: StatusBytes| StatusBytes { sr1: status.sr1 & !0b11, ..status };
-    one.map(settled) == other.map(settled)
 }
 
 /// How many sectors of the runs are distrusted.

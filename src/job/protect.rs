@@ -56,6 +56,12 @@ pub struct RegisterBits {
     pub bits: Vec<(String, bool)>,
 }
 
+/// Whether two readings of the registers are the same but for the two bits that every command moves, WIP and WEL.
+pub fn same(one: StatusBytes, other: StatusBytes) -> bool {
+    let settled = |status: StatusBytes| StatusBytes { sr1: status.sr1 & !0b11, ..status };
+    settled(one) == settled(other)
+}
+
 impl Protection {
     /// Decodes the registers of a part with a chip of `size` bytes.
     pub fn decode(status: Option<StatusBytes>, part: Option<&Part>, size: u32, abilities: Abilities) -> Self {

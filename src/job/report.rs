@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::identify::Identity;
+use super::interruption::Interruption;
 use super::plan::Plan;
 use super::protect::Protection;
 use super::refusal::Refusal;
@@ -63,7 +64,11 @@ impl Phase {
 /// Where a job reports to: the session's actor, or a test.
 pub trait Reporter: Watch {
     /// A phase of `total` bytes begins; 0 when nobody knows.
-    fn phase(&mut self, phase: Phase, total: u64);
+    fn phase(&mut self, phase: Phase, total: u64) {
+        self.phase_from(phase, 0, total);
+    }
+    /// A phase of `total` bytes is gone on with, `done` of which were done before.
+    fn phase_from(&mut self, phase: Phase, done: u64, total: u64);
     /// Sectors changed their state.
     fn sectors(&mut self, span: Span, state: SectorState);
     /// The plan about to be carried out.
@@ -85,6 +90,10 @@ pub trait Reporter: Watch {
     fn pause(&mut self, time: Duration) -> Result<(), Cancelled>;
     /// Time on the link's clock.
     fn now(&self) -> Duration;
+    /// Times that the link was gone in this job so far.
+    fn interruptions(&self) -> Vec<Interruption>;
+    /// What was found and done again after the last of them, in words.
+    fn redone(&mut self, what: String);
     /// What was seen of the computer's supply in this job so far, with a look at it now; `None` where it tells nothing.
     fn supply(&mut self) -> Option<supply::Record> {
         None
@@ -158,6 +167,24 @@ pub enum JobError {
         /// The first one out of reach.
         at: u32,
     },
+    /// The link went away in mid-job and did not come back in time.
+    #[error("{lost}; it did not come back within {waited:?}")]
+    NotBack {
+        /// How it was lost.
+        lost: String,
+        /// How long the job waited for it.
+        waited: Duration,
+        /// What the last look showed, in words.
+        seen: String,
+    },
+    /// The link went away in mid-job more often than a job goes on after it.
+    #[error("{lost}; that was loss number {times}")]
+    TooOften {
+        /// How it was lost last.
+        lost: String,
+        /// How often.
+        times: usize,
+    },
     /// The flash does not hold what was expected (the verify job).
     #[error("{count} of {of} sectors differ, the first at 0x{at:06X}")]
     Differs {
@@ -182,6 +209,14 @@ pub enum JobError {
         /// The chip's size.
         size: u32,
     },
+}
+
+impl JobError {
+    /// The plan made now has another hash than the one agreed to.
+    pub(super) fn changed(agreed: &str, now: &str) -> Self {
+        let tail = |hash: &str| hash.get(hash.len().saturating_sub(4)..).unwrap_or(hash).to_owned();
+        Self::PlanChanged { agreed: tail(agreed), now: tail(now) }
+    }
 }
 
 impl From<LinkError> for JobError {
@@ -251,6 +286,20 @@ impl Explain for JobError {
                 "a byte was damaged on the line, and the loader acted on its own range; frames have no check sum",
                 "do not reset the module and do not take its supply away: it may not start again; connect over SPI and \
                  restore the backup",
+            ),
+            Self::NotBack { seen, .. } => Problem::new(
+                Class::NoDevice,
+                "E506",
+                what,
+                format!("the cable is out, the adapter or the server is off; last seen: {seen}"),
+                "put the cable back and give the same command again: what is proven already is not done twice",
+            ),
+            Self::TooOften { .. } => Problem::new(
+                Class::NoDevice,
+                "E507",
+                what,
+                "a loose plug, or an adapter that loses its power",
+                "use another cable or USB port, then give the same command again: what is proven already is not done twice",
             ),
             Self::Differs { .. } => Problem::new(
                 Class::Verification,

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::backup::BackupSpec;
 use super::clocks::ClocksHandle;
 use super::identify::Identity;
+use super::interruption::Interruption;
 use super::journal::JournalHandle;
 use super::plan::Plan;
 use super::protect::Protection;
@@ -19,7 +20,7 @@ use crate::image::Family;
 use crate::image::plausible::Rule;
 use crate::link::tape::recorded_link;
 use crate::link::{LinkError, LinkSpec, supply};
-use crate::units::{Span, Verdict};
+use crate::units::{Span, Verdict, seconds};
 
 /// One job.
 #[derive(Clone, Debug, PartialEq)]
@@ -351,6 +352,8 @@ pub struct BackupRead {
     pub retries: u32,
     /// What was seen of the computer's supply meanwhile; `None` where the computer does not tell.
     pub supply: Option<supply::Record>,
+    /// Times that the link was gone meanwhile.
+    pub interruptions: Vec<Interruption>,
     /// Sectors that never settled. A backup with any of them is not proven.
     pub unstable: Vec<u32>,
     /// Whether the content is plausible, rule by rule.
@@ -392,6 +395,8 @@ pub struct WriteReport {
     pub retries: u32,
     /// What was seen of the computer's supply meanwhile; `None` where the computer does not tell.
     pub supply: Option<supply::Record>,
+    /// Times that the link was gone meanwhile.
+    pub interruptions: Vec<Interruption>,
     /// Bit clock in Hz or rate in baud at the end; lower than at the beginning when the wires asked for it.
     pub speed: u32,
     /// RF calibration and MAC, and over UART the boot loader, compared with the backup (rule 3), in words.
@@ -448,8 +453,4 @@ impl SectorState {
             Self::Unknown => "unknown",
         }
     }
-}
-
-fn seconds<S: serde::Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_f64((time.as_secs_f64() * 1000.0).round() / 1000.0)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::halfway::Halfway;
 use super::identify::Identity;
 use super::journal::{JournalHandle, Start};
 use super::patience::{back_off, prove_write_path};
@@ -69,7 +70,8 @@ fn look(
     Ok(Looked { plan, identity, protection })
 }
 
-/// Identifies the chip again, makes the plan again, and carries it out when it is the one agreed to.
+/// Identifies the chip again, makes the plan again, and carries it out when it is the one agreed to. How far it has come
+/// is left in `halfway`, so that the same job goes on from there after its link has gone and come back.
 ///
 /// # Errors
 /// [`JobError::PlanChanged`], [`JobError::VerifyFailed`], [`JobError::KeptChanged`], [`JobError::Refused`],
@@ -80,36 +82,48 @@ pub fn write(
     spec: &WriteSpec,
     agreed: &str,
     journal: Option<&JournalHandle>,
+    halfway: &mut Option<Halfway>,
     run: &mut dyn Reporter,
 ) -> Result<WriteReport, JobError> {
-    let began = run.now();
     device.identify_again()?;
-    let Looked { plan, identity, protection: before } = look(device, link, spec, run)?;
-    if plan.hash != agreed {
-        let tail = |hash: &str| hash.get(hash.len().saturating_sub(4)..).unwrap_or(hash).to_owned();
-        return Err(JobError::PlanChanged { agreed: tail(agreed), now: tail(&plan.hash) });
-    }
-    let plan = Arc::new(plan);
-    run.planned(Arc::clone(&plan));
+    let (halfway, now) = match halfway {
+        Some(left) => {
+            let now = left.confirm(device, link, spec, journal, run)?;
+            (left, now)
+        }
+        None => {
+            let began = run.now();
+            let Looked { plan, identity, protection: before } = look(device, link, spec, run)?;
+            if plan.hash != agreed {
+                return Err(JobError::changed(agreed, &plan.hash));
+            }
+            let plan = Arc::new(plan);
+            run.planned(Arc::clone(&plan));
+            if let Some(journal) = journal.filter(|_| !plan.is_empty()) {
+                let status = spec.interrupted.as_ref().and_then(|left| left.status).or(before.status);
+                let start = Start { spec, plan: &plan, identity: &identity, status };
+                journal.get().begin(&start).map_err(JobError::Journal)?;
+            }
+            let now = before.clone();
+            (halfway.insert(Halfway::new(plan, before, began)), now)
+        }
+    };
+    let plan = Arc::clone(&halfway.plan);
+    let before = halfway.before.clone();
 
-    if let Some(journal) = journal.filter(|_| !plan.is_empty()) {
-        let status = spec.interrupted.as_ref().and_then(|left| left.status).or(before.status);
-        let start = Start { spec, plan: &plan, identity: &identity, status };
-        journal.get().begin(&start).map_err(JobError::Journal)?;
-    }
     if !plan.is_empty() {
         prove_write_path(device, run)?;
     }
-    if plan.unlock.is_some() && !plan.is_empty() {
+    if plan.unlock.is_some() && !plan.is_empty() && now.range != Range::Open {
         run.phase(Phase::Unlock, 0);
-        let after = protect::change(device, &before, ProtectGoal::Off, run)?;
+        let after = protect::change(device, &now, ProtectGoal::Off, run)?;
+        halfway.opened = after.status;
         run.protection(Arc::new(after));
     }
-    let mut touched = false;
-    let carried_out = carry_out(device, &plan, journal, &mut touched, run);
+    let carried_out = carry_out(device, halfway, journal, run);
     // Put back also after a failure: a chip that was locked before is not left open by accident.
     let protection = lock_again(device, &plan, &before, run);
-    let nothing_left = carried_out.is_ok() || (!touched && spec.interrupted.is_none());
+    let nothing_left = carried_out.is_ok() || (!halfway.touched && spec.interrupted.is_none());
     if let Some(journal) = journal.filter(|_| nothing_left && protection.is_ok()) {
         journal.get().finished().map_err(JobError::Journal)?;
     }
@@ -132,9 +146,10 @@ pub fn write(
         sha256: hex(&Sha256::digest(&plan.wanted)),
         retries: run.retries(),
         supply: run.supply(),
+        interruptions: run.interruptions(),
         speed: device.facts().speed,
         protection,
-        took: run.now().saturating_sub(began),
+        took: run.now().saturating_sub(halfway.began),
         backup: spec.backup.words(),
         not_checked: vec!["whether the firmware boots".to_owned()],
         plan,
@@ -181,28 +196,30 @@ fn lock_again(
 
 fn carry_out(
     device: &mut dyn WriteFlash,
-    plan: &Plan,
+    halfway: &mut Halfway,
     journal: Option<&JournalHandle>,
-    touched: &mut bool,
     run: &mut dyn Reporter,
 ) -> Result<(), JobError> {
+    let plan = &*Arc::clone(&halfway.plan);
     let total: u64 = plan.groups.iter().map(|group| u64::from(group.span.len)).sum();
     let retries = run.retries();
     if total > 0 {
-        run.phase(Phase::Write, total);
+        run.phase_from(Phase::Write, halfway.done_bytes(), total);
     }
-    for (index, group) in plan.groups.iter().enumerate() {
+    for (index, group) in plan.groups.iter().enumerate().skip(halfway.done) {
         run.checkpoint()?;
         let sectors = group.sectors();
         if let Some(journal) = journal {
             journal.get().group_started(&sectors).map_err(JobError::Journal)?;
         }
-        *touched = true;
+        let torn = halfway.torn;
+        halfway.begin_group();
         let done = plan.groups.get(..index).unwrap_or_default();
-        write_group(device, plan, group, done, journal, run)?;
+        write_group(device, plan, group, done, torn, journal, run)?;
         if let Some(journal) = journal {
             journal.get().group_done(&sectors).map_err(JobError::Journal)?;
         }
+        halfway.end_group();
         run.advance(group.span.len.into());
     }
     // The survey right before has compared every block with the chip's own CRC, and nothing was sent since.
@@ -258,13 +275,18 @@ fn write_group(
     plan: &Plan,
     group: &Group,
     done: &[Group],
+    torn: bool,
     journal: Option<&JournalHandle>,
     run: &mut dyn Reporter,
 ) -> Result<(), JobError> {
+    let all =
+        || group.sectors().into_iter().flat_map(|span| span.pieces(SECTOR)).map(|at| at.start).collect::<Vec<u32>>();
     let mut wrong: Vec<u32> = Vec::new();
     let mut disturbed: Option<DeviceError> = None;
     for attempt in 0..ATTEMPTS {
-        let worked = if attempt == 0 {
+        let worked = if attempt == 0 && torn {
+            afresh(device, plan, &all(), run)
+        } else if attempt == 0 {
             as_planned(device, plan, group, run)
         } else {
             for at in &wrong {
@@ -281,7 +303,7 @@ fn write_group(
                     run.note(Level::Error, error.to_string());
                     put_back(device, &present(plan, done), |at| group.touches(at), journal, run)?;
                 }
-                wrong = group.sectors().into_iter().flat_map(|span| span.pieces(SECTOR)).map(|at| at.start).collect();
+                wrong = all();
                 disturbed = Some(error);
             }
             Err(other) => return Err(other),

@@ -55,10 +55,13 @@ impl Lock {
         })
     }
 
+    /// Whether this is the lock that a link needs now: a port may have another real name after it was plugged in again.
+    pub fn is_for(&self, spec: &LinkSpec) -> bool {
+        bus(spec).is_some_and(|bus| self.path.file_name().is_some_and(|name| name == lock_name(&bus).as_str()))
+    }
+
     fn take_in(folder: &Path, bus: &str, job: &str) -> Result<Option<Self>, Refused> {
-        let sum = Sha256::digest(bus.as_bytes());
-        let name: String = sum.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        let path = folder.join(format!("bus-{name}.lock"));
+        let path = folder.join(lock_name(bus));
         let Some(file) = grab(&path)? else { return Err(Refused::Held(holder(&path))) };
         let lock = Self { _file: file, path };
         lock.write_holder(Some(job))?;
@@ -101,6 +104,13 @@ impl From<io::Error> for Refused {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
+}
+
+/// The file that the lock of a bus is on.
+fn lock_name(bus: &str) -> String {
+    let sum = Sha256::digest(bus.as_bytes());
+    let name: String = sum.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("bus-{name}.lock")
 }
 
 /// What only one process may use at a time: a bus, a device node by its real path, or the file of a simulated chip.

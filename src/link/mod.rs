@@ -86,6 +86,23 @@ pub fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
     }
 }
 
+/// The link to open once a link has gone in the middle of a job: the same port, by the name that its adapter keeps however
+/// it is plugged in, where it has one. To be asked while the port is there. `None` where nothing can come back: a bus that
+/// is soldered on, a transcript, a simulated module that nothing outlives.
+pub fn way_back(spec: &LinkSpec) -> Option<LinkSpec> {
+    match spec.scheme.as_str() {
+        // A second opening would begin the record anew.
+        _ if spec.get("record").is_some() => None,
+        "uart" => {
+            let stable = host::ports::stable_node(&host::Host::here(), &spec.target);
+            Some(LinkSpec { target: stable.unwrap_or_else(|| spec.target.clone()), ..spec.clone() })
+        }
+        "tcp" | "rfc2217" | "serprog" => Some(spec.clone()),
+        "sim" => spec.get("chip").map(|_| spec.clone()),
+        _ => None,
+    }
+}
+
 /// Everything that can be opened here and now. Opens nothing.
 pub fn endpoints() -> Vec<Endpoint> {
     DRIVERS.iter().flat_map(|driver| (driver.endpoints)()).collect()

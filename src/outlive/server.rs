@@ -262,7 +262,7 @@ mod tests {
     fn a_late_watcher_is_told_where_the_job_stands() {
         let server = Server::new(Some("write"));
         server.feed(&started(true));
-        server.feed(&event(What::Phase { id: JobId(7), phase: crate::job::Phase::Verify, total: 200 }));
+        server.feed(&event(What::Phase { id: JobId(7), phase: crate::job::Phase::Verify, done: 0, total: 200 }));
         server.feed(&event(What::Progress { id: JobId(7), done: 50 }));
         let snapshot = lock(&server.0.state).snapshot();
         assert_eq!(snapshot["command"], "write");

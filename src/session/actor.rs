@@ -1,16 +1,19 @@
 //! The actor: owns the link, runs one job at a time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use super::dispatch;
 use super::event::{Event, JobId, LinkState, What};
 use super::runner::{Runner, Timeline};
-use crate::device::{DeviceError, WriteFlash};
-use crate::job::{JobError, JobSpec, Outcome, Remembered, Reporter};
+use super::{dispatch, lasting};
+use crate::codec::nor::StatusBytes;
+use crate::device::WriteFlash;
+use crate::job::{Identity, JobError, JobSpec, Outcome, Remembered, Reporter};
 use crate::link::supply::{Record, SUSPECT, Supply};
-use crate::link::{Link, LinkError, LinkInfo, LinkSpec, Lock};
+use crate::link::{Clock, Link, LinkError, LinkInfo, LinkSpec, Lock};
 use crate::problem::{Class, Explain, Problem};
 
 /// How often a link that would fall asleep is kept awake; uart-protocol.md §3.1 asks for at most 100 ms.
@@ -50,10 +53,26 @@ pub struct Actor {
 /// An attached device.
 pub(super) struct Connection {
     pub device: Box<dyn WriteFlash>,
+    /// After the device, so that the bus is free only when the chip was let go.
+    pub known: Known,
+}
+
+/// What is known of a connection besides its device: enough to find it again when its link has gone.
+pub(super) struct Known {
     pub info: LinkInfo,
+    /// The chip as it was identified last.
+    pub identity: Arc<Identity>,
+    /// The status registers as they were read last.
+    pub status: Option<StatusBytes>,
+    /// The link's clock.
+    pub clock: Rc<dyn Clock>,
+    /// What to open to find the same port again; `None` where nothing can come back.
+    pub way_back: Option<LinkSpec>,
+    /// Bit clock of the first SPI entry attempt, in Hz.
+    pub entry_clock: Option<u32>,
     /// Where the clock that works is remembered.
     pub clocks: Option<Remembered>,
-    /// Last, so that the bus is free only after the device has let the chip go.
+    /// Keeps other processes off the bus.
     pub lock: Option<Lock>,
 }
 
@@ -89,7 +108,7 @@ impl Actor {
         loop {
             // A transcript falls asleep for nobody, and has its own signs of life in it.
             let awake = self.connection.as_ref().is_some_and(|connection| {
-                connection.device.needs_keep_alive() && !connection.info.name.starts_with("replay:")
+                connection.device.needs_keep_alive() && !connection.known.info.name.starts_with("replay:")
             });
             if !awake {
                 return self.inbox.recv().ok();
@@ -145,7 +164,7 @@ impl Actor {
     }
 
     fn tell_lock(&self, job: Option<&str>) {
-        if let Some(lock) = self.connection.as_ref().and_then(|connection| connection.lock.as_ref()) {
+        if let Some(lock) = self.connection.as_ref().and_then(|connection| connection.known.lock.as_ref()) {
             lock.set_job(job);
         }
     }
@@ -159,10 +178,7 @@ impl Actor {
         supply: Option<Record>,
     ) {
         let problem = result.as_ref().err().map(|error| suspected(error.explain(), supply));
-        let lost = matches!(
-            &result,
-            Err(JobError::Device(DeviceError::Link(LinkError::Gone { .. } | LinkError::Stalled { .. })))
-        );
+        let lost = result.as_ref().is_err_and(lasting::is_loss);
         let failed_to_connect = matches!(spec, JobSpec::Connect(_)) && result.is_err();
         if let Some(problem) = problem.as_ref().filter(|_| lost && !failed_to_connect) {
             self.lose(problem.clone());

@@ -3,14 +3,16 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::actor::{Connection, Opener};
+use super::actor::{Connection, Known, Opener};
 use super::event::{LinkState, What};
+use super::lasting;
 use super::runner::Runner;
 use crate::device::{AttachOptions, attach};
 use crate::job::{
-    self, ConnectSpec, JobError, JobSpec, Outcome, Phase, Remembered, Reporter, WiringSpec, identify, protect,
+    self, ConnectSpec, Halfway, JobError, JobSpec, Outcome, Passes, Phase, Remembered, Reporter, WiringSpec, identify,
+    protect,
 };
-use crate::link::Lock;
+use crate::link::{Lock, way_back};
 
 /// Runs one job to its end.
 pub(super) fn run(
@@ -28,17 +30,42 @@ pub(super) fn run(
         }
         _ => {}
     }
-    let result = work(spec, connection, runner);
-    // The wires may have asked for a lower clock.
-    if let Some(Connection { device, clocks: Some(clocks), .. }) = connection {
-        clocks.update(device.as_ref(), runner);
+    let mut so_far = SoFar::default();
+    let result = loop {
+        match work(spec, connection, &mut so_far, runner) {
+            Err(error) if lasting::is_loss(&error) => match lasting::come_back(spec, error, connection, opener, runner)
+            {
+                Ok(()) => {}
+                Err(error) => break Err(error),
+            },
+            ended => break ended,
+        }
+    };
+    if let Some(Connection { device, known }) = connection {
+        known.status = runner.protection_seen().map_or(known.status, |seen| seen.status);
+        // The wires may have asked for a lower clock.
+        if let Some(clocks) = &mut known.clocks {
+            clocks.update(device.as_ref(), runner);
+        }
     }
     result
 }
 
+/// What a job leaves for itself, should its link go away and come back.
+#[derive(Default)]
+struct SoFar {
+    passes: Passes,
+    halfway: Option<Halfway>,
+}
+
 /// A job of an open link.
-fn work(spec: &JobSpec, connection: &mut Option<Connection>, runner: &mut Runner<'_>) -> Result<Outcome, JobError> {
-    let Some(Connection { device, info, .. }) = connection.as_mut() else {
+fn work(
+    spec: &JobSpec,
+    connection: &mut Option<Connection>,
+    so_far: &mut SoFar,
+    runner: &mut Runner<'_>,
+) -> Result<Outcome, JobError> {
+    let Some(Connection { device, known: Known { info, .. } }) = connection.as_mut() else {
         return Err(JobError::NotConnected { job: spec.title() });
     };
     let device = device.as_mut();
@@ -54,11 +81,14 @@ fn work(spec: &JobSpec, connection: &mut Option<Connection>, runner: &mut Runner
             runner.protection(Arc::clone(&protection));
             Ok(Outcome::Protection(protection))
         }
-        JobSpec::Backup(spec) => Ok(Outcome::Backup(Arc::new(job::back_up(device, info, spec, runner)?))),
+        JobSpec::Backup(spec) => {
+            Ok(Outcome::Backup(Arc::new(job::back_up(device, info, spec, &mut so_far.passes, runner)?)))
+        }
         JobSpec::Read(span) => Ok(Outcome::Extract(Arc::new(job::extract(device, *span, runner)?))),
         JobSpec::Plan(write) => Ok(Outcome::Planned(Arc::new(job::make_plan(device, info, write, runner)?))),
         JobSpec::Write { spec, agreed, journal } => {
-            Ok(Outcome::Written(Arc::new(job::write(device, info, spec, agreed, journal.as_ref(), runner)?)))
+            let halfway = &mut so_far.halfway;
+            Ok(Outcome::Written(Arc::new(job::write(device, info, spec, agreed, journal.as_ref(), halfway, runner)?)))
         }
         JobSpec::Verify { at, expected } => job::verify(device, *at, expected, runner),
         JobSpec::SetProtection(goal) => protect::set(device, *goal, runner),
@@ -81,15 +111,16 @@ fn connect(
     runner.phase(Phase::Opening, 0);
     let lock = Lock::take(&wanted.link, "connect")?;
     let link = opener(&wanted.link)?;
-    let info = link.info.clone();
-    runner.attach_clock(Rc::clone(&link.clock));
+    let (info, clock) = (link.info.clone(), Rc::clone(&link.clock));
+    runner.attach_clock(Rc::clone(&clock));
     let known = wanted.clocks.as_ref().map(|clocks| clocks.get().known()).unwrap_or_default();
-    let options = AttachOptions { speed: wanted.speed, entry_clock: wanted.entry_clock, known };
+    let options = AttachOptions { speed: wanted.speed, entry_clock: wanted.entry_clock, known, cut_off: None };
     let mut device = attach(link, &options, runner)?;
     let speed = device.facts().speed;
     runner.emit(What::Link(LinkState::Open { info: info.clone(), speed }));
     let identity = identify::identify(device.as_mut(), &info, runner)?;
     let protection = protect::read(device.as_mut())?;
+    let status = protection.status;
     runner.protection(Arc::new(protection));
     // A clock that a person chose says nothing about the module.
     let clocks = wanted.clocks.clone().filter(|_| wanted.speed.is_none());
@@ -97,8 +128,10 @@ fn connect(
     if let Some(clocks) = &mut clocks {
         clocks.update(device.as_ref(), runner);
     }
-    *connection = Some(Connection { device, info, clocks, lock });
-    Ok(Outcome::Connected(Arc::new(identity)))
+    let (identity, way_back, entry_clock) = (Arc::new(identity), way_back(&wanted.link), wanted.entry_clock);
+    let known = Known { info, identity: Arc::clone(&identity), status, clock, way_back, entry_clock, clocks, lock };
+    *connection = Some(Connection { device, known });
+    Ok(Outcome::Connected(identity))
 }
 
 /// The link is opened for the check alone and let go again.

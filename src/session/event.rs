@@ -57,6 +57,8 @@ pub enum What {
         id: JobId,
         /// Which phase.
         phase: Phase,
+        /// Bytes of it that were done before, in a job that goes on.
+        done: u64,
         /// Bytes to do in it; 0 when nobody knows.
         total: u64,
     },
@@ -134,6 +136,15 @@ pub enum LinkState {
         info: LinkInfo,
         /// Bit clock in Hz or rate in baud.
         speed: u32,
+    },
+    /// It went away in the middle of a job, which waits for it and goes on by itself.
+    Away {
+        /// What it is.
+        info: LinkInfo,
+        /// What was seen of the loss.
+        why: String,
+        /// How long the job waits for it yet.
+        left: Duration,
     },
     /// It was open and went away.
     Lost(Problem),

@@ -19,6 +19,9 @@ impl Event {
 
 fn what_json(what: &What) -> Option<Value> {
     Some(match what {
+        What::Link(state @ LinkState::Away { why, left, .. }) => {
+            json!({"event": "link", "state": state.word(), "why": why, "left_s": left.as_secs()})
+        }
         What::Link(state) => json!({"event": "link", "state": state.word()}),
         What::Identity(identity) => json!({"event": "identity", "identity": &**identity}),
         What::Protection(protection) => json!({"event": "protection", "protection": &**protection}),
@@ -26,7 +29,9 @@ fn what_json(what: &What) -> Option<Value> {
             json!({"event": "started", "job": id, "title": title, "changes_chip": changes_chip})
         }
         What::Planned { id, plan } => json!({"event": "planned", "job": id, "plan": &**plan}),
-        What::Phase { id, phase, total } => json!({"event": "phase", "job": id, "phase": phase, "total": total}),
+        What::Phase { id, phase, done, total } => {
+            json!({"event": "phase", "job": id, "phase": phase, "done": done, "total": total})
+        }
         What::Progress { id, done } => json!({"event": "progress", "job": id, "done": done}),
         What::Sectors { id, span, state } => json!({"event": "sectors", "job": id, "span": span, "state": state}),
         What::Retried { id, count, what } => json!({"event": "retried", "job": id, "count": count, "what": what}),
@@ -57,6 +62,7 @@ impl LinkState {
             Self::Closed => "closed",
             Self::Opening(_) => "opening",
             Self::Open { .. } => "open",
+            Self::Away { .. } => "away",
             Self::Lost(_) => "lost",
         }
     }

@@ -5,6 +5,7 @@ mod dispatch;
 pub mod event;
 mod handle;
 mod json;
+mod lasting;
 mod runner;
 pub mod view;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::actor::{Command, busy};
 use super::event::{Event, JobId, What};
 use crate::device::{Cancelled, Level, Watch};
-use crate::job::{Identity, Phase, Plan, Protection, Reporter, SectorState, WiringReport};
+use crate::job::{Identity, Interruption, Phase, Plan, Protection, Reporter, SectorState, WiringReport};
 use crate::link::Clock;
 use crate::link::supply::{Record, SUSPECT, Supply, Watcher};
 use crate::units::{SECTOR, Span};
@@ -66,13 +66,26 @@ pub(super) struct Runner<'a> {
     cancelled: bool,
     stopping: bool,
     supply: Option<Watcher<'a>>,
+    protection: Option<Arc<Protection>>,
+    interruptions: Vec<Interruption>,
 }
 
 impl<'a> Runner<'a> {
     pub fn new(id: JobId, title: &'static str, inbox: &'a Receiver<Command>, timeline: &'a mut Timeline) -> Self {
-        let sectors = Vec::new();
-        let supply = None;
-        Self { id, title, inbox, timeline, done: 0, retries: 0, sectors, cancelled: false, stopping: false, supply }
+        Self {
+            id,
+            title,
+            inbox,
+            timeline,
+            done: 0,
+            retries: 0,
+            sectors: Vec::new(),
+            cancelled: false,
+            stopping: false,
+            supply: None,
+            protection: None,
+            interruptions: Vec::new(),
+        }
     }
 
     /// Looks at the supply from now on, and says when it is too low.
@@ -107,6 +120,27 @@ impl<'a> Runner<'a> {
 
     pub fn detach_clock(&mut self) {
         self.timeline.detach();
+    }
+
+    /// The protection as this job has read it last.
+    pub fn protection_seen(&self) -> Option<&Protection> {
+        self.protection.as_deref()
+    }
+
+    /// The link has gone. Returns how often it has in this job.
+    pub fn lose(&mut self, why: String) -> usize {
+        let at = self.timeline.now();
+        self.interruptions.push(Interruption { at, away: Duration::ZERO, why, redone: String::new() });
+        self.interruptions.len()
+    }
+
+    /// The same chip answers again.
+    pub fn back(&mut self) {
+        let now = self.timeline.now();
+        let Some(last) = self.interruptions.last_mut() else { return };
+        last.away = now.saturating_sub(last.at);
+        let words = format!("the link is back after {:.1} s, and it is the same chip", last.away.as_secs_f64());
+        self.retried(words);
     }
 
     /// Whether the session shall end after this job.
@@ -187,10 +221,10 @@ impl Watch for Runner<'_> {
 }
 
 impl Reporter for Runner<'_> {
-    fn phase(&mut self, phase: Phase, total: u64) {
-        self.done = 0;
+    fn phase_from(&mut self, phase: Phase, done: u64, total: u64) {
+        self.done = done;
         let id = self.id;
-        self.emit(What::Phase { id, phase, total });
+        self.emit(What::Phase { id, phase, done, total });
     }
 
     fn sectors(&mut self, span: Span, state: SectorState) {
@@ -214,6 +248,7 @@ impl Reporter for Runner<'_> {
     }
 
     fn protection(&mut self, protection: Arc<Protection>) {
+        self.protection = Some(Arc::clone(&protection));
         self.emit(What::Protection(protection));
     }
 
@@ -247,5 +282,16 @@ impl Reporter for Runner<'_> {
 
     fn now(&self) -> Duration {
         self.timeline.now()
+    }
+
+    fn interruptions(&self) -> Vec<Interruption> {
+        self.interruptions.clone()
+    }
+
+    fn redone(&mut self, what: String) {
+        self.note(Level::Warning, format!("going on: {what}"));
+        if let Some(last) = self.interruptions.last_mut() {
+            last.redone = what;
+        }
     }
 }

@@ -84,6 +84,8 @@ pub struct JobView {
 pub struct PhaseView {
     /// Which.
     pub phase: Phase,
+    /// Bytes that were done before it began.
+    pub from: u64,
     /// Bytes done.
     pub done: u64,
     /// Bytes to do; 0 when nobody knows.
@@ -101,7 +103,7 @@ impl PhaseView {
     /// Bytes per second so far; `None` in the first moment.
     pub fn rate(&self, now: Duration) -> Option<f64> {
         let seconds = now.saturating_sub(self.started).as_secs_f64();
-        (seconds > 0.05 && self.done > 0).then(|| self.done as f64 / seconds)
+        (seconds > 0.05 && self.done > self.from).then(|| (self.done - self.from) as f64 / seconds)
     }
 
     /// Time left at the present rate.
@@ -179,9 +181,10 @@ impl SessionView {
                 job.sectors = plan.sector_states();
                 job.plan = Some(Arc::clone(plan));
             }),
-            What::Phase { id, phase, total } => self.with_job(*id, |job| {
+            What::Phase { id, phase, done, total } => self.with_job(*id, |job| {
                 job.end_phase();
-                job.phase = Some(PhaseView { phase: *phase, done: 0, total: *total, started: job.now });
+                let (from, started) = (*done, job.now);
+                job.phase = Some(PhaseView { phase: *phase, from, done: from, total: *total, started });
             }),
             What::Progress { id, done } => self.with_job(*id, |job| {
                 if let Some(phase) = &mut job.phase {
@@ -235,7 +238,8 @@ impl SessionView {
     }
 
     fn link_changed(&mut self, state: &LinkState, at: Duration) {
-        if !matches!(state, LinkState::Open { .. }) {
+        let again = matches!((&self.link, state), (LinkState::Away { .. }, LinkState::Away { .. }));
+        if !matches!(state, LinkState::Open { .. } | LinkState::Away { .. }) {
             self.identity = None;
             self.protection = None;
             self.protection_before = None;
@@ -244,10 +248,18 @@ impl SessionView {
             LinkState::Closed => "link closed".to_owned(),
             LinkState::Opening(name) => format!("opening {name}"),
             LinkState::Open { info, .. } => format!("{} open: {}", info.name, info.detail),
+            LinkState::Away { why, left, .. } => format!("{why}; waiting {} s for it to come back", left.as_secs()),
             LinkState::Lost(problem) => problem.what.clone(),
         };
-        let level = if matches!(state, LinkState::Lost(_)) { Level::Error } else { Level::Info };
-        self.log_line(at, level, &text);
+        let level = match state {
+            LinkState::Lost(_) => Level::Error,
+            LinkState::Away { .. } => Level::Warning,
+            _ => Level::Info,
+        };
+        // It is told every second how long is left.
+        if !again {
+            self.log_line(at, level, &text);
+        }
         self.link = state.clone();
     }
 

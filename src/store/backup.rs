@@ -69,6 +69,9 @@ pub struct Provenance {
     /// What was seen of the computer's supply meanwhile, in words; `None` where the computer does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supply: Option<String>,
+    /// Times that the link was gone meanwhile, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interruptions: Vec<String>,
     /// Sectors that never read the same twice.
     pub unstable: Vec<u32>,
     /// What the plausibility rules found.

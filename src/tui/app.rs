@@ -279,7 +279,7 @@ impl App {
         let shared = &mut self.shared;
         match &event.what {
             What::Link(state) => {
-                if !matches!(state, LinkState::Open { .. }) {
+                if !matches!(state, LinkState::Open { .. } | LinkState::Away { .. }) {
                     shared.backup = BackupState::Unknown;
                     shared.bypass = None;
                 }

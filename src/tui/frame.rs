@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 use super::app::App;
 use super::theme::Role;
 use super::widgets::sheet::{Sheet, cut, split_rows};
-use super::widgets::{gauge, header, log_pane};
+use super::widgets::{away, gauge, header, log_pane};
 
 /// Below this the screen only says so.
 const LEAST: (u16, u16) = (40, 10);
@@ -86,6 +86,9 @@ impl App {
         }
         if let Some(said) = &self.said {
             return (Role::Strong, said.clone());
+        }
+        if let Some(waits) = away::line(&cx.session) {
+            return (Role::Warn, waits);
         }
         if let Some(job) = &cx.session.job {
             let phase = job.phase.as_ref();

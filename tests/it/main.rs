@@ -12,6 +12,7 @@ mod expected;
 mod flashrom;
 #[cfg(unix)]
 mod hosts;
+mod lasting;
 mod layers;
 #[cfg(unix)]
 mod network;

@@ -30,13 +30,18 @@ const BY_HAND: Duration = Duration::from_secs(60);
 /// Time between two software resets in that flood.
 const SOFT_RESET_EVERY: Duration = Duration::from_secs(3);
 
-/// Links up with the loader. Returns one line of evidence.
+/// Links up with the loader. Returns one line of evidence. `cut_off` is the rate at which a request that changes the flash
+/// may have been cut off: without a reset line it is filled up first.
 pub(super) fn link_up(
     port: &mut Port,
     reset: Option<&mut (dyn ResetLine + 'static)>,
+    cut_off: Option<u32>,
     watch: &mut dyn Watch,
 ) -> Result<String, DeviceError> {
     port.set_baud(START_BAUD)?;
+    if let (None, Some(rate)) = (&reset, cut_off) {
+        port.fill_up(rate)?;
+    }
     let started = port.clock().now();
     let mut flood = Flood { port, decoder: Decoder::new(), heard: Heard::default() };
     let how = match reset {
@@ -98,14 +103,21 @@ impl Flood<'_> {
         if self.run(Duration::from_millis(50), watch)? && self.settle()? {
             return Ok(Some("without a reset".to_owned()));
         }
-        watch.note(Level::Info, "no reset line: touch CEN to GND and let go, the program keeps asking".to_owned());
+        let mut asked = false;
         let until = self.port.clock().now() + BY_HAND;
         let mut console = [START_BAUD, CONSOLE_BAUD].into_iter().cycle();
         while self.port.clock().now() < until {
             self.soft_reset(console.next().unwrap_or(START_BAUD))?;
             if self.run(SOFT_RESET_EVERY, watch)? && self.settle()? {
+                if asked {
+                    watch.note(Level::Ask, "the boot loader answers; leave CEN alone from now on".to_owned());
+                }
                 return Ok(Some("after a reset by software or by hand".to_owned()));
             }
+            // A firmware that takes a reset by software needs no hand.
+            asked = true;
+            let left = until.saturating_sub(self.port.clock().now()).as_secs();
+            watch.note(Level::Ask, format!("touch CEN to GND with a wire and let go, now or later: {left} s left"));
         }
         Ok(None)
     }

@@ -279,7 +279,7 @@ impl Loader {
     pub fn link_again(&mut self) -> Result<(), DeviceError> {
         self.locked = true;
         self.resets += 1;
-        link_up(&mut self.port, self.reset.as_deref_mut(), &mut Unwatched)?;
+        link_up(&mut self.port, self.reset.as_deref_mut(), None, &mut Unwatched)?;
         match speed::change(self, self.speed)? {
             Met::New => Ok(()),
             Met::Old | Met::Nowhere => Err(DeviceError::NoAnswer { request: "baud rate change", at: 0 }),

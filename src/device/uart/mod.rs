@@ -62,7 +62,7 @@ impl UartFlash {
         watch: &mut dyn Watch,
     ) -> Result<Self, DeviceError> {
         let mut port = Port::new(wire, clock);
-        let linked = link_up::link_up(&mut port, reset.as_deref_mut(), watch)?;
+        let linked = link_up::link_up(&mut port, reset.as_deref_mut(), options.cut_off, watch)?;
         let (mut loader, identity) = identify::identify(port, reset, watch)?;
         let mut evidence = vec![linked];
         evidence.extend(identity.evidence);

@@ -220,6 +220,25 @@ impl Port {
         Ok(false)
     }
 
+    /// Fills up a request that may have been cut off at `rate`, before anything else is sent. Nothing that matters can come
+    /// of that: filler programs nothing, is no erase size, and completes the address of an erase, which the loader cuts to
+    /// 24 bits, to one in the last 64 KiB of the flash, where neither a boot loader nor an RF block lies (§21). At another
+    /// rate the loader would take it for other bytes.
+    pub fn fill_up(&mut self, rate: u32) -> Result<(), LinkError> {
+        let before = self.baud();
+        match self.set_baud(rate) {
+            // A port of one rate was at that one before, too.
+            Ok(()) | Err(LinkError::Unsupported { .. }) => {}
+            Err(other) => return Err(other),
+        }
+        for _ in 0..FILLERS {
+            self.wire.send(&FILLER)?;
+            self.clock.sleep(byte_times(FILLER.len(), self.baud()));
+        }
+        self.quiet()?;
+        if self.baud() == before { Ok(()) } else { self.set_baud(before) }
+    }
+
     /// Takes in what comes within `wait` and looks at the frames in it.
     fn take_in(&mut self, wait: Duration) -> Result<usize, LinkError> {
         let mut buffer = [0_u8; 4096];

@@ -152,6 +152,12 @@ fn usb_above(host: &Host, path: &str) -> Option<Usb> {
     }
 }
 
+/// The name that the adapter behind a node keeps however it is plugged in: `/dev/serial/by-id/…`. `None` for a port that
+/// has none, or that is named by it already.
+pub fn stable_node(host: &Host, node: &str) -> Option<String> {
+    stable_name(host, node.strip_prefix("/dev/")?)
+}
+
 fn stable_name(host: &Host, port: &str) -> Option<String> {
     let folder = "dev/serial/by-id";
     let leads_here = |name: &String| {

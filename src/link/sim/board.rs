@@ -84,6 +84,8 @@ pub(super) struct Board {
     /// Bytes moved by the flash since the supply gave way last.
     pub(super) drawn: u64,
     pub(super) locked: bool,
+    /// The cable is pulled when so many bytes went over it.
+    pub(super) unplug_at: Option<u64>,
 }
 
 impl Board {

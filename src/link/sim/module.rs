@@ -79,6 +79,7 @@ impl Module {
             rail: Rail::default(),
             drawn: 0,
             locked: setup.locked,
+            unplug_at: None,
         };
         if board.bare {
             board.phase = Phase::SpiMode { since: Duration::ZERO };
@@ -210,6 +211,22 @@ impl Module {
         board.wires = wires;
         let held = board.held;
         board.hold(held);
+    }
+
+    /// The host's cable is pulled once so many more bytes went over it, in both directions; the chip goes on by itself,
+    /// with half a request perhaps.
+    pub fn unplug_after(&self, bytes: u64) {
+        let mut board = self.board.borrow_mut();
+        let so_far = board.traffic.uart_sent + board.traffic.uart_received;
+        board.unplug_at = Some(so_far + bytes);
+    }
+
+    /// Puts the cable back. What was on its way is gone; the chip was not reset.
+    pub fn plug_in(&self) {
+        let mut board = self.board.borrow_mut();
+        board.flash.gone = None;
+        board.uart.received.clear();
+        board.unplug_at = None;
     }
 
     /// Takes the supply away and gives it back; mends a link lost to `power-loss` or `unplug`.

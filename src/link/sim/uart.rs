@@ -394,7 +394,8 @@ impl Board {
             let understood = uart.host_understands(&flying);
             self.traffic.uart_received += 1;
             self.traffic.uart_time += byte_time(flying.rate);
-            if !self.uart.opened || !self.wires.module_heard() {
+            self.pull_when_due();
+            if self.flash.gone.is_some() || !self.uart.opened || !self.wires.module_heard() {
                 continue;
             }
             let mut bytes = vec![flying.byte];
@@ -403,6 +404,14 @@ impl Board {
             }
             self.disturb(&mut bytes);
             self.uart.received.extend(bytes);
+        }
+    }
+
+    fn pull_when_due(&mut self) {
+        let moved = self.traffic.uart_sent + self.traffic.uart_received;
+        if self.unplug_at.is_some_and(|at| moved >= at) {
+            self.unplug_at = None;
+            self.flash.gone = Some("the cable was pulled".to_owned());
         }
     }
 
@@ -425,6 +434,11 @@ impl Board {
         let mut at = self.uart.host_line_free.max(self.clock.now());
         let heard = self.wires.host_heard();
         for byte in bytes {
+            self.traffic.uart_sent += 1;
+            self.pull_when_due();
+            if self.flash.gone.is_some() {
+                break;
+            }
             at += byte_time(rate);
             let flying = Flying { at, byte: *byte, rate };
             if heard {
@@ -435,7 +449,6 @@ impl Board {
             }
         }
         self.uart.host_line_free = at;
-        self.traffic.uart_sent += bytes.len() as u64;
         self.traffic.uart_time += byte_time(rate) * bytes.len() as u32;
     }
 }

@@ -16,6 +16,7 @@ fn manifest(chip_key: &str, seconds: i64) -> Manifest {
         simulated: true,
         speeds: (8_000_000, 4_000_000),
         supply: None,
+        interruptions: Vec::new(),
         retries: 0,
         unstable: Vec::new(),
         rules: vec![Rule { name: "boot loader".into(), verdict: Verdict::NotChecked, what: "-".into() }],

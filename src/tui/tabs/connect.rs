@@ -21,6 +21,7 @@ use crate::tui::msg::Done;
 use crate::tui::overlay::{Choose, ProblemBox, Reader};
 use crate::tui::shared::{BackupState, Shared, usual};
 use crate::tui::theme::Role;
+use crate::tui::widgets::away;
 use crate::tui::widgets::field::Field;
 use crate::tui::widgets::gauge;
 use crate::tui::widgets::header::speed_text;
@@ -190,6 +191,10 @@ impl Connect {
                     &problem.what,
                 );
                 sheet.paragraph(Role::Dim, 0, &problem.cause).end().paragraph(Role::Text, 0, &problem.remedy);
+            }
+            LinkState::Away { .. } => {
+                sheet.line(Role::Strong, "The link has gone").end();
+                away::notice(&mut sheet, &cx.session);
             }
             LinkState::Opening(name) => {
                 sheet.line(Role::Strong, format!("Opening {name} …"));

@@ -38,6 +38,7 @@ fn link(cx: &Shared) -> (String, Role) {
         LinkState::Closed => ("no link".to_owned(), Role::Dim),
         LinkState::Opening(name) => (format!("opening {name}"), Role::Warn),
         LinkState::Open { info, speed } => (format!("{} · {}", info.name, speed_text(info.wire, *speed)), Role::Text),
+        LinkState::Away { left, .. } => (format!("link away, {} s left", left.as_secs()), Role::Warn),
         LinkState::Lost(_) => (format!("link lost {}", glyph::FAILED), Role::Danger),
     }
 }

@@ -1,5 +1,6 @@
 //! Things that draw: each takes what it shows and a rectangle, and knows nothing else.
 
+pub mod away;
 pub mod big;
 pub mod chip_bar;
 pub mod entropy_bar;

@@ -58,7 +58,8 @@ impl Bench {
         bench.run(connect).map(|_| bench)
     }
 
-    fn with_opener(opener: Opener) -> Self {
+    /// A session whose links are opened in another way.
+    pub fn with_opener(opener: Opener) -> Self {
         let (commands, inbox) = channel();
         let state = Rc::new(RefCell::new(State {
             view: SessionView::default(),

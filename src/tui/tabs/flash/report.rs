@@ -32,12 +32,17 @@ pub fn text(ended: &Ended) -> Vec<String> {
                 format!("protection: {}", report.protection),
                 format!("{} retries, {}", report.retries, time_text(report.took)),
                 format!("supply: {}", report.supply.map_or_else(|| "not known".to_owned(), |record| record.words())),
+                format!("interruptions: {}", report.interruptions.len()),
                 format!("SHA-256 of the whole chip {}", report.sha256),
                 format!("backup: {}", report.backup),
                 String::new(),
                 "not checked:".to_owned(),
             ];
             lines.extend(report.not_checked.iter().map(|what| format!("· {what}")));
+            if !report.interruptions.is_empty() {
+                lines.extend([String::new(), "the link was lost:".to_owned()]);
+                lines.extend(report.interruptions.iter().map(|gone| format!("· {}", gone.words())));
+            }
             lines
         }
         Ok(_) => vec!["done".to_owned()],

@@ -9,6 +9,7 @@ use crate::session::JobView;
 use crate::tui::glyph;
 use crate::tui::shared::{BackupState, OpenFile, Shared};
 use crate::tui::theme::Role;
+use crate::tui::widgets::away;
 use crate::tui::widgets::gauge::{self, time_text};
 use crate::tui::widgets::sector_map;
 use crate::tui::widgets::sheet::{Sheet, cut_front};
@@ -180,6 +181,7 @@ fn progress(sheet: &mut Sheet<'_>, job: &JobView, cx: &Shared) {
             sheet.line(Role::Strong, job.title);
         }
     }
+    away::notice(sheet, &cx.session);
 }
 
 fn map(sheet: &mut Sheet<'_>, job: &JobView) {

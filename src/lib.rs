@@ -86,6 +86,11 @@
 //! - **A write records itself** ([`job::Journal`]): before a group is touched and after it was proven, a line reaches the
 //!   disk. The next start finds the unfinished write of the connected chip ([`archive::unfinished`]); sectors that were
 //!   begun and not proven are *distrusted*, and the plan erases them again whatever they read.
+//! - **A lost cable takes the same road as a killed process** (`session::lasting`, [`job::Interruption`]): the device and
+//!   its reset line are let go, the same port is waited for, the chip is identified anew, and the job begins again on what it
+//!   had proven, each piece confirmed by the chip. Repeating single requests over the new link would be faster and is not
+//!   done: a boot loader that hears nothing starts the firmware after a second, and that may write. A write goes on only
+//!   where the agreed plan, made again, has the same hash ([`job::Halfway`]); its torn group is erased whatever it reads.
 //! - **The computer is a folder** ([`link::host`]): what `links` and `doctor` say is worked out from the files of `/sys`,
 //!   `/proc` and `/etc` below a root, so that computers that are not at hand are tested. Nothing there opens a port.
 //! - **The supply is watched where jobs report** ([`link::supply`]): the session's runner samples it, so no job knows.

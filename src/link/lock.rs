@@ -216,6 +216,8 @@ mod tests {
         let first = take(folder.path(), "spi:0").unwrap().unwrap();
         let Err(Refused::Held(Some(holder))) = take(folder.path(), "spi:0") else { panic!("taken twice") };
         assert_eq!((holder.pid, holder.job.as_deref()), (std::process::id(), Some("write")));
+        let taken = |bus: &str| first.path.file_name().is_some_and(|name| name == lock_name(bus).as_str());
+        assert!(taken("spi:0") && !taken("spi:1"));
         first.set_job(None);
         let Err(Refused::Held(Some(holder))) = take(folder.path(), "spi:0") else { panic!("taken twice") };
         assert_eq!(holder.job, None);

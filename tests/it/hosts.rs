@@ -148,6 +148,9 @@ fn usb_adapters_have_their_words_and_a_stable_name() {
     let device = port.device.expect("a device");
     let stable = "/dev/serial/by-id/usb-Silicon_Labs_CP2102_USB_to_UART_Bridge_Controller_0001-if00-port0";
     assert_eq!(device.stable.as_deref(), Some(stable));
+    let pi = computer("pi4-bookworm");
+    let node = |node: &str| bkbench::link::host::ports::stable_node(&pi.host, node);
+    assert_eq!((node("/dev/ttyUSB0").as_deref(), node(stable), node("/dev/ttyS0")), (Some(stable), None, None));
     let usb = device.usb.expect("an adapter");
     assert_eq!((usb.vendor.as_deref(), usb.serial.as_deref()), (Some("Silicon Labs"), Some("0001")));
     assert_eq!(usb.place, "1-1.3");

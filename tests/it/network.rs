@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::serial::main_job;
+use crate::serial::{interrupted_jobs, main_job};
 use crate::support::served::SimUart;
-use crate::support::{bkbench, document, folder};
+use crate::support::{bkbench, cases, document, folder};
 
 /// A running ser2net; ends with the value.
 pub struct Ser2net {
@@ -103,4 +103,22 @@ fn a_raw_port_is_told_from_one_with_settings() {
     let link = format!("rfc2217:127.0.0.1:{}", ser2net.raw);
     let output = bkbench(folder.path(), &["--link", &link, "info", "--json"]);
     assert_eq!(document(&output)["error"]["code"], "E231");
+}
+
+#[test]
+fn a_serial_server_that_is_started_again_lets_a_backup_and_a_write_go_on() {
+    let all = [("rfc2217", "wb2s"), ("tcp", "cb3s"), ("rfc2217", "cb3s"), ("tcp", "wb2s")];
+    for (scheme, module) in all.into_iter().take(cases(2, 4) as usize) {
+        let folder = folder();
+        let options = ["--module", module, "--chip", "chip.bin", "--pace", "virtual"];
+        let served = SimUart::start(folder.path(), &options);
+        let (raw, settings) = (free_port(), free_port());
+        if Ser2net::start_at(folder.path(), &served.port, raw, settings).is_none() {
+            return;
+        }
+        let port = if scheme == "tcp" { raw } else { settings };
+        let (at, device) = (folder.path().to_owned(), served.port.clone());
+        let serve = move || Ser2net::start_at(&at, &device, raw, settings).expect("it was there before");
+        interrupted_jobs(folder.path(), &format!("{scheme}:127.0.0.1:{port}"), serve);
+    }
 }

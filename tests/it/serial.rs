@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use bkbench::job::{JobSpec, Outcome};
+use bkbench::job::{JobSpec, Outcome, Phase};
 use bkbench::problem::Class;
 use bkbench::session::{LinkState, What};
 use bkbench::units::Span;
 
-use crate::support::bench::{Bench, connect_to};
+use crate::support::bench::{Bench, connect_to, image};
 use crate::support::served::SimUart;
 use crate::support::{Numbers, bkbench, code, document, folder, succeed};
 
@@ -33,19 +33,105 @@ fn a_module_at_a_pseudo_terminal_is_identified_and_read_at_the_pace_of_the_line(
 }
 
 #[test]
-fn a_module_that_is_gone_ends_the_job_with_a_name_and_closes_the_link() {
+fn a_module_that_is_gone_ends_a_job_that_does_not_wait_with_a_name_and_closes_the_link() {
     let folder = folder();
     let served = SimUart::start(folder.path(), &["--module", "cb3s", "--pace", "virtual"]);
     let mut bench = connected(&served.port);
-    let pid = served.pid().to_string();
-    bench.on_event(move |event, _| {
-        if matches!(event.what, What::Progress { done, .. } if done > 0x4000) {
+    let (pid, id) = (served.pid().to_string(), bench.next_id());
+    bench.on_event(move |event, commands| match event.what {
+        What::Progress { done, .. } if done > 0x4000 => {
             Command::new("kill").args(["-KILL", &pid]).status().expect("kill runs");
         }
+        What::Link(LinkState::Away { .. }) => {
+            commands.send(bkbench::session::Command::Cancel(id)).expect("a session");
+        }
+        _ => {}
     });
     let problem = bench.run(JobSpec::Read(Span::new(0, 0x20_0000))).expect_err("the module is gone");
-    assert_eq!(problem.class, Class::NoDevice, "{problem}");
+    assert_eq!(problem.class, Class::Cancelled, "{problem}");
     assert!(matches!(bench.view().link, LinkState::Lost(_)), "{:?}", bench.view().link);
+}
+
+/// Runs a job; `cut` ends when the job is well under way, and `mend` brings it back once the job waits for it.
+pub fn interrupted<T: 'static>(bench: &mut Bench, spec: JobSpec, cut: T, mend: impl Fn() -> T + 'static) -> Outcome {
+    let (mut held, mut phase, mut done_once) = (Some(cut), Phase::Opening, false);
+    bench.on_event(move |event, _| match &event.what {
+        What::Phase { phase: now, .. } => phase = *now,
+        What::Progress { done, .. } if !done_once && *done >= 0x2_0000 && phase != Phase::Survey => {
+            done_once = true;
+            held = None;
+        }
+        What::Link(LinkState::Away { .. }) if held.is_none() => held = Some(mend()),
+        _ => {}
+    });
+    bench.run(spec).unwrap_or_else(|problem| panic!("{problem}"))
+}
+
+/// A backup and a write over `link`, each with an interruption of what `serve` makes, byte-exact against `chip.bin`.
+pub fn interrupted_jobs<T: 'static>(at: &Path, link: &str, serve: impl Fn() -> T + Clone + 'static) {
+    let chip = || fs::read(at.join("chip.bin")).expect("the chip");
+    let served = serve();
+    let mut bench = Bench::connect(link);
+    let Outcome::Backup(read) = interrupted(&mut bench, JobSpec::Backup(Default::default()), served, serve.clone())
+    else {
+        panic!("a backup")
+    };
+    assert!(read.proven(), "{:?} {:?}", read.rules, read.unstable);
+    assert_eq!(read.interruptions.len(), 1);
+    assert!(*read.bytes == *chip());
+    drop(bench);
+
+    let served = serve();
+    let mut bench = Bench::connect(link);
+    let backup = bench.back_up();
+    let data = Numbers(9).bytes(0x6_0000);
+    let spec = image(&data, Some(0x14_0000), &backup);
+    let agreed = bench.plan(&spec).expect("a plan").hash.clone();
+    let mut wanted = chip();
+    wanted[0x14_0000..0x1A_0000].copy_from_slice(&data);
+    let Outcome::Written(report) =
+        interrupted(&mut bench, JobSpec::Write { spec, agreed, journal: None }, served, serve)
+    else {
+        panic!("a report")
+    };
+    assert!(report.verified && report.kept_proven);
+    assert_eq!(report.interruptions.len(), 1);
+    assert!(chip() == wanted);
+}
+
+#[test]
+fn a_port_that_comes_back_lets_a_backup_and_a_write_go_on() {
+    for module in ["wb2s", "cb3s"] {
+        let folder = folder();
+        let at = folder.path().to_owned();
+        let serve = move || {
+            // A process that was killed leaves the name behind, as no adapter does.
+            let _ = fs::remove_file(at.join("tty"));
+            SimUart::start(&at, &["--module", module, "--chip", "chip.bin", "--path", "tty", "--pace", "virtual"])
+        };
+        interrupted_jobs(folder.path(), &format!("uart:{}", folder.path().join("tty").display()), serve);
+    }
+}
+
+#[test]
+fn another_module_behind_the_same_name_is_not_taken_for_the_one_before() {
+    let folder = folder();
+    let at = folder.path().to_owned();
+    let serve = move |chip: &str, seed: &str| {
+        let _ = fs::remove_file(at.join("tty"));
+        let options = ["--module", "cb3s", "--chip", chip, "--seed", seed, "--path", "tty", "--pace", "virtual"];
+        SimUart::start(&at, &options)
+    };
+    let served = serve("first.bin", "1");
+    let mut bench = connected(&served.port);
+    let mut held = Some(served);
+    bench.on_event(move |event, _| match &event.what {
+        What::Progress { done, .. } if *done == 0x2_0000 => held = None,
+        What::Link(LinkState::Away { .. }) if held.is_none() => held = Some(serve("other.bin", "2")),
+        _ => {}
+    });
+    let problem = bench.run(JobSpec::Backup(Default::default())).expect_err("another chip");
+    assert_eq!(problem.code, "E313", "{problem}");
 }
 
 /// Identifies, backs up, writes and verifies over a link that leads to the chip in `chip.bin`.

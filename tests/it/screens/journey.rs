@@ -1,7 +1,7 @@
 //! The main job, key by key.
 
 use bkbench::job::{BYPASS_PHRASE, JobSpec, Phase};
-use bkbench::session::What;
+use bkbench::session::{Event, LinkState, What};
 
 use super::desk::{Desk, openbeken, phase};
 
@@ -97,6 +97,34 @@ fn over_uart_the_image_leaves_the_boot_loader_alone() {
     desk.keys("f");
     let hash = asked(&desk);
     desk.types(&hash).keys("enter").shows("✔ verified");
+}
+
+#[test]
+fn a_write_whose_cable_is_pulled_says_what_to_do_and_goes_on_by_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let chip = folder.path().join("chip.bin");
+    // Each connection to this chip is lost after so many changes of its flash.
+    let link = format!("sim:cb3s?wire=uart&chip={}&faults=unplug:1500", chip.display());
+    let Some(mut desk) = planned(&link, "BK7231N") else { return };
+    let left = |wanted: u64| move |event: &Event| matches!(event.what, What::Link(LinkState::Away { left, .. }) if left.as_secs() == wanted);
+    desk.at(left(58), "").at(left(57), "2");
+    desk.keys("f");
+    let hash = asked(&desk);
+    desk.types(&hash).keys("enter");
+    let shots = desk.shots();
+    assert_eq!(shots.len(), 2);
+    for wanted in [
+        "link away, 58 s left",
+        "cable was pulled",
+        "Put the cable back: the job goes on by itself. 58 s left; Esc",
+        "write waits:",
+    ] {
+        assert!(shots[0].contains(wanted), "{wanted:?}:\n{}", shots[0]);
+    }
+    for wanted in ["The link has gone", "Put the cable back", "57 s left; Esc"] {
+        assert!(shots[1].contains(wanted), "{wanted:?}:\n{}", shots[1]);
+    }
+    desk.keys("5").shows("✔ written").shows("✔ verified");
 }
 
 #[test]

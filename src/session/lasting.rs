@@ -133,8 +133,9 @@ fn wait(
         let look = clock.now() + pause;
         while clock.now() < look {
             let left = PATIENCE.saturating_sub(clock.now().saturating_sub(began));
-            if told != Some(left.as_secs()) {
-                told = Some(left.as_secs());
+            let left = Duration::from_secs(left.as_millis().div_ceil(1000) as u64);
+            if told != Some(left) {
+                told = Some(left);
                 runner.emit(What::Link(LinkState::Away { info: known.info.clone(), why: why.clone(), left }));
             }
             runner.checkpoint()?;

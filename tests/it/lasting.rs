@@ -81,7 +81,7 @@ fn start_write(
 
 /// A T or an N, with and without a line to its CEN.
 fn kind(case: u32) -> (&'static str, Cen) {
-    let cen = if case / 2 % 2 == 0 { Cen::Line } else { Cen::Hand };
+    let cen = if (case / 2).is_multiple_of(2) { Cen::Line } else { Cen::Hand };
     (if case.is_multiple_of(2) { "wb2s" } else { "cb3s" }, cen)
 }
 

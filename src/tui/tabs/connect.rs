@@ -298,11 +298,11 @@ impl Tab for Connect {
 
     fn hints(&self, cx: &Shared) -> Vec<KeyLine> {
         match (&cx.session.link, &cx.backup) {
-            (LinkState::Open { .. }, BackupState::Proven(_)) => keys::hints(
+            (LinkState::Open { .. } | LinkState::Away { .. }, BackupState::Proven(_)) => keys::hints(
                 KEYS,
                 &[Action::Evidence, Action::Disconnect, Action::Backup, Action::Connect, Action::Speed],
             ),
-            (LinkState::Open { .. }, _) => keys::hints(
+            (LinkState::Open { .. } | LinkState::Away { .. }, _) => keys::hints(
                 KEYS,
                 &[Action::Backup, Action::Evidence, Action::Disconnect, Action::Connect, Action::Speed],
             ),

@@ -10,7 +10,7 @@ use crate::tui::theme::Role;
 pub fn line(session: &SessionView) -> Option<String> {
     let LinkState::Away { left, .. } = &session.link else { return None };
     let title = session.job.as_ref().map_or("job", |job| job.title);
-    Some(format!("{title} waits: put the cable back, {} s left; Esc ends it", left.as_secs()))
+    Some(format!("{title} waits for its cable, {} s left; Esc ends it", left.as_secs()))
 }
 
 /// Writes the notice where the job's progress stands; nothing while no job waits for its link.

@@ -47,6 +47,9 @@ pub struct Problem {
     pub cause: String,
     /// The next thing to do.
     pub remedy: String,
+    /// What was seen on the way, one line each, for those who ask: every entry try of a connection. Mostly empty.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub details: Box<[String]>,
     /// Decides the exit code.
     #[serde(skip)]
     pub class: Class,
@@ -61,7 +64,14 @@ impl Problem {
         cause: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self { code, what: what.into(), cause: cause.into(), remedy: remedy.into(), class }
+        Self { code, what: what.into(), cause: cause.into(), remedy: remedy.into(), details: Box::default(), class }
+    }
+
+    /// The same with what was seen on the way.
+    #[must_use]
+    pub fn with_details(mut self, details: Vec<String>) -> Self {
+        self.details = details.into();
+        self
     }
 }
 

@@ -7,7 +7,9 @@
 #
 # The rig is the folder in BKBENCH_RIG, or rigs/pi-qemu of the sample folder (BKBENCH_SAMPLES, else ../shared). Without it,
 # or where its packages cannot be installed, this says so and passes. BKBENCH_PI_BINARY names an aarch64 binary that was
-# built already. About seven minutes with a warm build.
+# built already, BKBENCH_PI_ARMHF_BINARY an armhf one. About eight minutes with warm builds.
+#
+# Where an armhf binary can be built, it has to identify the same chip there too, as on a 32-bit Raspberry Pi OS.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 samples=${BKBENCH_SAMPLES:-$root/../shared}
@@ -48,6 +50,23 @@ if [ -z "$binary" ]; then
 		exit 1
 	fi
 	binary=$root/target/pi-qemu/aarch64-unknown-linux-gnu/debug/bkbench
+fi
+
+arm=${BKBENCH_PI_ARMHF_BINARY:-} no_arm='' arm_fails=0
+if [ -z "$arm" ]; then
+	echo "== armhf build"
+	built=0
+	arm=$(timeout "$build_limit" "$root/tests/armhf-build.sh" "$rig" "${PI_QEMU_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pi-qemu}" \
+		2>"$work/build-arm") || built=$?
+	tail -3 "$work/build-arm"
+	case $built in
+	0) ;;
+	3 | 124) no_arm=${arm:-it took longer than $build_limit s} ;;
+	*)
+		grep -A8 '^error' "$work/build-arm" | head -40
+		no_arm="it does not build" arm_fails=1
+		;;
+	esac
 fi
 
 # A tool that is not ours sets the protection that ours has to lift.
@@ -139,6 +158,18 @@ boot rppal "$work/job.sh" rppal
 boot linux "$work/job.sh" linux
 boot entry --bus-log "$work/bus" "$work/entry.sh"
 
+if [ -z "$no_arm" ]; then
+	echo "== armhf"
+	cp "$dump" "$work/armhf.bin"
+	arm_code=0
+	"$rig/run.sh" --timeout "$run_limit" --flash "$work/armhf.bin" --env BKBENCH_DATA_DIR=/tmp/data \
+		--env BKBENCH_CONFIG_DIR=/tmp/config "$arm" info --link 'spi:0.0?cen=none' --json >"$work/armhf.log" \
+		2>"$work/armhf.err" || arm_code=$?
+	# The rest of the answer describes whose chip it was.
+	grep -E '^  +"(chip|verdict|jedec|part|size|tie|wire|link|simulated|speed|family)":' "$work/armhf.log" || tail -5 "$work/armhf.log"
+	tail -2 "$work/armhf.err"
+fi
+
 passed=0 failed=0
 say() { # ok|FAIL WORDS
 	printf '%-5s %s\n' "$1" "$2"
@@ -150,6 +181,22 @@ for part in rppal linux entry; do
 	failed=$((failed + $(grep -c '^FAIL' "$work/$part.log" || true)))
 	grep -q "^end of $part" "$work/$part.log" || say FAIL "$part: the program in the guest did not reach its end"
 done
+
+if [ -n "$no_arm" ]; then
+	echo "SKIPPED: no armhf binary on the emulated Pi: $no_arm"
+	[ $arm_fails = 0 ] || say FAIL "the armhf build"
+else
+	missing=
+	for fact in '"chip": "BK7231T"' '"verdict": "likely"' '"jedec": "EF 40 15"' '"size": 2097152' '"tie": "bare"' '"simulated": false'; do
+		grep -qF -- "$fact" "$work/armhf.log" || missing="$missing $fact"
+	done
+	if [ "$arm_code" = 0 ] && [ -z "$missing" ]; then
+		say ok "armhf: info identifies the chip, and not as more than likely"
+	else
+		say FAIL "armhf: info, exit code $arm_code, without:$missing"
+	fi
+	if cmp -s "$dump" "$work/armhf.bin"; then say ok "armhf: not a byte of the chip changed"; else say FAIL "armhf: the chip changed"; fi
+fi
 
 echo "== what the chips hold afterwards"
 length=$(stat -c %s "$image")

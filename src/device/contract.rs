@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::tie::Tie;
+use super::tried::EntryTry;
 use crate::chip::Part;
 use crate::codec::nor::{StatusBytes, StatusChange};
 use crate::image::code::CodeKey;
@@ -146,6 +147,8 @@ pub struct Facts {
     pub tie: Tie,
     /// Evidence in words, one line per measurement (`five JEDEC id reads agree: EB 60 15`).
     pub evidence: Vec<String>,
+    /// Every try to get the flash to answer, the successful ones too; empty over UART.
+    pub tries: Vec<EntryTry>,
 }
 
 /// A flash that can be read. There is no way to change one byte of it through this trait.
@@ -279,6 +282,8 @@ pub enum DeviceError {
         cause: String,
         /// The next thing to do.
         remedy: String,
+        /// Every try, one by one.
+        tries: Box<[EntryTry]>,
     },
     /// No bare flash chip answered.
     #[error("no flash chip answers ({attempts} attempts, {clock})")]
@@ -293,6 +298,8 @@ pub enum DeviceError {
         cause: String,
         /// The next thing to do.
         remedy: String,
+        /// Every try, one by one.
+        tries: Box<[EntryTry]>,
     },
     /// The chip that answers does not care for CEN: it is not the one behind this link's reset line.
     #[error("CEN has no effect on the chip that answers, so nothing is written to it")]
@@ -314,6 +321,8 @@ pub enum DeviceError {
     UnstableId {
         /// The ids read.
         ids: String,
+        /// Every try, one by one.
+        tries: Box<[EntryTry]>,
     },
     /// Two reads of the same bytes differ although the id is stable.
     #[error("two reads at 0x{at:06X} differ, at {speed}")]
@@ -442,6 +451,11 @@ impl DeviceError {
     }
 }
 
+/// Every try in a line, for those who ask.
+fn told(tries: &[EntryTry]) -> Vec<String> {
+    tries.iter().map(|one| format!("SPI entry {}: {}", one.number, one.words())).collect()
+}
+
 impl Explain for DeviceError {
     fn explain(&self) -> Problem {
         let what = self.to_string();
@@ -454,11 +468,13 @@ impl Explain for DeviceError {
                 "you asked for it, or the program is leaving",
                 "start again when you like: a backup and a write go on where they stopped",
             ),
-            Self::NoEntry { seen, cause, remedy, .. } => {
+            Self::NoEntry { seen, cause, remedy, tries, .. } => {
                 Problem::new(Class::NoDevice, "E310", format!("{what}; {seen}"), cause.clone(), remedy.clone())
+                    .with_details(told(tries))
             }
-            Self::NoBareChip { seen, cause, remedy, .. } => {
+            Self::NoBareChip { seen, cause, remedy, tries, .. } => {
                 Problem::new(Class::NoDevice, "E336", format!("{what}; {seen}"), cause.clone(), remedy.clone())
+                    .with_details(told(tries))
             }
             Self::NotBehindCen => Problem::new(
                 Class::Refused,
@@ -471,13 +487,14 @@ impl Explain for DeviceError {
             Self::NoLoader { seen, cause, remedy, .. } => {
                 Problem::new(Class::NoDevice, "E311", format!("{what}; {seen}"), cause.clone(), remedy.clone())
             }
-            Self::UnstableId { .. } => Problem::new(
+            Self::UnstableId { tries, .. } => Problem::new(
                 Class::NoDevice,
                 "E312",
                 what,
                 "a missing or thin ground, a loose contact, or a clock too fast for the wires",
                 "check the ground wire (next to SCK), shorten the wires, lower the clock",
-            ),
+            )
+            .with_details(told(tries)),
             Self::UnstableRead { .. } => Problem::new(
                 Class::NoDevice,
                 "E323",

@@ -8,6 +8,7 @@ mod status;
 #[cfg(test)]
 mod testing;
 mod tie;
+mod tried;
 mod uart;
 pub mod wiring;
 
@@ -17,3 +18,4 @@ pub use contract::{
     Watch, WriteFlash,
 };
 pub use tie::Tie;
+pub use tried::{EntryOutcome, EntryTry};

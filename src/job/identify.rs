@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::plan::hex;
 use super::refusal::Refusal;
 use super::report::{JobError, Phase, Reporter};
-use crate::device::{Abilities, DeviceError, Facts, ReadFlash, Tie};
+use crate::device::{Abilities, DeviceError, EntryTry, Facts, ReadFlash, Tie};
 use crate::image::code::CodeKey;
 use crate::image::family::Family;
 use crate::image::firmware::{self, Firmware};
@@ -31,6 +31,8 @@ pub struct Identity {
     pub verdict: Verdict,
     /// What speaks for it, one measurement a line.
     pub evidence: Vec<String>,
+    /// Every try to get the flash to answer over SPI, the successful ones too, each with all that came back.
+    pub entry: Vec<EntryTry>,
     /// The flash.
     pub flash: FlashIdentity,
     /// How it is known that this is the chip that is meant.
@@ -95,6 +97,7 @@ impl Identity {
             chip,
             verdict: verdict.min(facts.tie.ceiling()),
             evidence,
+            entry: facts.tries.clone(),
             flash: FlashIdentity {
                 jedec: facts.jedec.map(|id| hex_text(&id)),
                 part: facts.part.map(|part| part.name.clone()),

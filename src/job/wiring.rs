@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::report::{JobError, Reporter};
 use crate::chip::{self, Module, WireRow};
 use crate::device::wiring::{Checked, Fault, Finding, Harness, Pace, Suspect, WireFinding, WireName};
-use crate::device::{AttachOptions, DeviceError, Level, attach};
+use crate::device::{AttachOptions, DeviceError, EntryTry, Level, attach};
 use crate::link::{Clock, Link, LinkInfo, LinkSpec, WireKind};
 use crate::problem::{Class, Explain, Problem};
 use crate::units::Verdict;
@@ -115,6 +115,8 @@ pub struct WiringReport {
     pub stability: Option<Stability>,
     /// All measurements, one a line.
     pub evidence: Vec<String>,
+    /// Every try to get the flash to answer, where the entry itself was the measurement.
+    pub entry: Vec<EntryTry>,
 }
 
 /// Why a check cannot be made.
@@ -234,7 +236,15 @@ fn over_uart(link: Link, run: &mut dyn Reporter) -> Result<Checked, JobError> {
                 wire => about(wire, Finding::Pass, Verdict::Likely, "the module answers"),
             });
             let evidence = device.facts().evidence.clone();
-            Ok(Checked { wires: wires.collect(), suspect: None, usable: true, id: None, pace: None, evidence })
+            Ok(Checked {
+                wires: wires.collect(),
+                suspect: None,
+                usable: true,
+                id: None,
+                pace: None,
+                evidence,
+                entry: Vec::new(),
+            })
         }
         Err(error @ DeviceError::NoLoader { .. }) => {
             let problem = error.explain();
@@ -247,7 +257,15 @@ fn over_uart(link: Link, run: &mut dyn Reporter) -> Result<Checked, JobError> {
             };
             let wires = WireName::UART.into_iter().map(unknown).collect();
             let evidence = vec![problem.what];
-            Ok(Checked { wires, suspect: Some(suspect), usable: false, id: None, pace: None, evidence })
+            Ok(Checked {
+                wires,
+                suspect: Some(suspect),
+                usable: false,
+                id: None,
+                pace: None,
+                evidence,
+                entry: Vec::new(),
+            })
         }
         Err(error) => Err(error.into()),
     }
@@ -313,6 +331,7 @@ impl Bench {
             pace: checked.pace,
             stability,
             evidence: checked.evidence,
+            entry: checked.entry,
         }
     }
 }

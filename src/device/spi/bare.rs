@@ -3,6 +3,7 @@
 use super::super::attach::AttachOptions;
 use super::super::contract::{DeviceError, Watch};
 use super::super::tie::Tie;
+use super::super::tried::EntryOutcome;
 use super::ID_READS;
 use super::entry::{ATTEMPTS, Attempt, Door, Entered};
 use super::evidence::{bare_failure, plausible};
@@ -15,19 +16,25 @@ pub(super) fn find(mut door: Door<'_>, options: &AttachOptions, watch: &mut dyn 
     for attempt in asked.into_iter().chain(ATTEMPTS) {
         tried += 1;
         watch.checkpoint()?;
-        door.prepare(&attempt)?;
+        let mode = door.prepare(&attempt)?;
+        door.begin(tried, mode, None, None);
         door.wake()?;
         let id = door.bus.id()?;
         door.seen.id(id);
-        let agreed = if plausible(id) { door.agreed(id)? } else { None };
+        let agreed = if plausible(id) {
+            door.agreed(id)?
+        } else {
+            door.seen.end(EntryOutcome::NoId);
+            None
+        };
         if let Some(id) = agreed {
             let evidence = vec![
                 format!("a bare flash chip answers at {}, mode {}", clock_text(attempt.clock), attempt.mode),
                 format!("{ID_READS} JEDEC id reads agree: {}", hex_text(&id)),
             ];
-            return Ok(Entered { id, tie: Tie::Bare, evidence });
+            return Ok(Entered { id, tie: Tie::Bare, evidence, tries: door.seen.take_tries() });
         }
-        watch.retried(format!("bare chip {tried}: {}", door.seen.last_id()));
+        watch.retried(format!("bare chip {tried}: {}", door.seen.try_words()));
     }
     let looped_back = door.loop_back()?;
     Err(bare_failure(&door.seen, looped_back, tried))

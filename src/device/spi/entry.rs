@@ -7,6 +7,7 @@ use super::super::attach::AttachOptions;
 use super::super::contract::{DeviceError, Level, Watch};
 use super::super::guard::wait;
 use super::super::tie::Tie;
+use super::super::tried::{EntryOutcome, EntryTry};
 use super::bus::NorBus;
 use super::evidence::{Seen, failure, plausible};
 use super::{Access, ID_READS, bare, hand};
@@ -21,6 +22,9 @@ const WAKE_TIME: Duration = Duration::from_millis(2500);
 /// Pause between two such questions.
 const WAKE_STEP: Duration = Duration::from_millis(50);
 
+/// Looks at a line that nobody drives before a chip that echoed D2 is given up: each one follows a call to wake.
+const FLOATING_LOOKS: u32 = 3;
+
 /// How the D2 bytes are packed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Knock {
@@ -30,6 +34,17 @@ pub(super) enum Knock {
     Ten,
     /// 150 frames of one D2 and zeros.
     Padded,
+}
+
+impl Knock {
+    /// For the record of a try.
+    fn words(self) -> String {
+        match self {
+            Self::One(len) => format!("{len} × D2"),
+            Self::Ten => "10 frames of 25 × D2".to_owned(),
+            Self::Padded => "150 frames of D2 and zeros".to_owned(),
+        }
+    }
 }
 
 /// One way to try.
@@ -67,6 +82,7 @@ pub(in crate::device) struct Entered {
     pub id: [u8; 3],
     pub tie: Tie,
     pub evidence: Vec<String>,
+    pub tries: Vec<EntryTry>,
 }
 
 /// Gets the flash to answer until the same plausible id is read five times in a row.
@@ -103,8 +119,8 @@ impl Door<'_> {
         let mut tried = 0;
         for attempt in asked.into_iter().chain(ATTEMPTS) {
             tried += 1;
-            let Some(id) = self.pulse_and_try(reset, &attempt, watch)? else {
-                watch.retried(format!("SPI entry {tried}: {}", self.seen.last_words()));
+            let Some(id) = self.pulse_and_try(tried, reset, &attempt, watch)? else {
+                watch.retried(format!("SPI entry {tried}: {}", self.seen.try_words()));
                 continue;
             };
             let mut evidence = vec![
@@ -123,11 +139,11 @@ impl Door<'_> {
                 );
                 watch.note(Level::Warning, format!("{text}; nothing will be written to it"));
                 evidence.push(text);
-                return Ok(Entered { id, tie: Tie::Loose, evidence });
+                return Ok(Entered { id, tie: Tie::Loose, evidence, tries: self.seen.take_tries() });
             }
             evidence.push(format!("with CEN held low the id is gone ({})", hex_text(&in_reset)));
-            if self.pulse_and_try(reset, &attempt, watch)? == Some(id) {
-                return Ok(Entered { id, tie: Tie::Measured, evidence });
+            if self.pulse_and_try(tried, reset, &attempt, watch)? == Some(id) {
+                return Ok(Entered { id, tie: Tie::Measured, evidence, tries: self.seen.take_tries() });
             }
             watch.retried(format!("SPI entry {tried}: the id did not come back after a second reset"));
         }
@@ -135,23 +151,44 @@ impl Door<'_> {
         Err(failure(&self.seen, looped_back, tried, true))
     }
 
-    pub fn prepare(&mut self, attempt: &Attempt) -> Result<(), LinkError> {
+    /// Sets clock and mode for try `number`; says which mode it is.
+    pub fn prepare(&mut self, attempt: &Attempt) -> Result<u8, LinkError> {
         let clock = self.bus.set_clock(attempt.clock)?;
         self.seen.clock(clock);
         match self.bus.set_mode(attempt.mode) {
             // Adapters with one mode only are common; the sweep goes on in the mode they have.
-            Err(LinkError::Unsupported { .. }) => Ok(()),
-            other => other,
+            Err(LinkError::Unsupported { .. }) => Ok(0),
+            other => other.map(|()| attempt.mode),
         }
+    }
+
+    /// Begins the record of try `number`, made over the bus as it is now. `times` are those of CEN and D2, where the
+    /// program has a say in them.
+    pub fn begin(&mut self, number: u32, mode: u8, times: Option<&Attempt>, knock: Option<Knock>) {
+        let millis = |time: Duration| time.as_millis() as u64;
+        self.seen.begin(EntryTry {
+            number,
+            times: 1,
+            clock: self.bus.clock_hz(),
+            mode,
+            low_ms: times.map(|attempt| millis(attempt.low)),
+            delay_ms: times.map(|attempt| millis(attempt.delay)),
+            pattern: knock.map(Knock::words),
+            answer: None,
+            ids: Vec::new(),
+            outcome: EntryOutcome::NoId,
+        });
     }
 
     fn pulse_and_try(
         &mut self,
+        number: u32,
         reset: &mut dyn ResetLine,
         attempt: &Attempt,
         watch: &mut dyn Watch,
     ) -> Result<Option<[u8; 3]>, DeviceError> {
-        self.prepare(attempt)?;
+        let mode = self.prepare(attempt)?;
+        self.begin(number, mode, Some(attempt), Some(attempt.knock));
         reset.hold(true)?;
         wait(self.clock, attempt.low, watch)?;
         reset.hold(false)?;
@@ -169,17 +206,24 @@ impl Door<'_> {
         self.knock(attempt.knock, watch)?;
         self.wake()?;
         let until = self.clock.now() + patience;
+        let mut floating = 0;
         loop {
             let id = self.bus.id()?;
             self.seen.id(id);
             if plausible(id) {
                 return self.agreed(id);
             }
-            // Only a chip that echoed D2 is worth waiting for; its flash may need some time, or some zeros.
-            if id != [0; 3] || !self.seen.knock_was_heard() || self.clock.now() >= until {
+            // Only a chip that echoed D2 is worth waiting for; its flash may need some time, or some zeros, or it sleeps
+            // and drives nothing.
+            floating += u32::from(id == [0xFF; 3]);
+            let silent = id == [0; 3] || (id == [0xFF; 3] && floating <= FLOATING_LOOKS);
+            if !silent || !self.seen.knock_was_heard() || self.clock.now() >= until {
+                self.seen.end(EntryOutcome::NoId);
                 return Ok(None);
             }
             self.bus.send(&vec![0; self.bus.longest_frame().min(250)])?;
+            // Nobody was there to hear the first call.
+            self.wake()?;
             wait(self.clock, WAKE_STEP, watch)?;
         }
     }
@@ -222,9 +266,11 @@ impl Door<'_> {
             ids.push(self.bus.id()?);
         }
         if ids.iter().all(|other| *other == id) {
+            self.seen.end(EntryOutcome::Answered);
             return Ok(Some(id));
         }
         self.seen.unstable(&ids);
+        self.seen.end(EntryOutcome::Unsteady);
         Ok(None)
     }
 

@@ -1,11 +1,14 @@
 //! What an entry attempt saw, and what that says about the wires (spi-flash.md §10).
 
 use super::super::contract::DeviceError;
+use super::super::tried::{EntryOutcome, EntryTry};
 use crate::chip::part;
 use crate::units::{clock_text, hex_text};
 
 /// Bytes of a D2 answer that are kept.
 const KEPT: usize = 8;
+/// Tries that are kept, the first ones; a person at the wire makes hundreds.
+const MOST_TRIES: usize = 100;
 
 /// Everything seen so far.
 #[derive(Default)]
@@ -15,11 +18,44 @@ pub(super) struct Seen {
     ids: Vec<[u8; 3]>,
     unstable: Option<Vec<[u8; 3]>>,
     clocks: Vec<u32>,
+    tries: Vec<EntryTry>,
 }
 
 impl Seen {
+    /// Another try begins.
+    pub fn begin(&mut self, one: EntryTry) {
+        self.tries.push(one);
+    }
+
+    /// The try under way has ended. One with the very same result as the one before it is counted there.
+    pub fn end(&mut self, outcome: EntryOutcome) {
+        if let Some(one) = self.tries.last_mut() {
+            one.outcome = outcome;
+        }
+        if let [.., before, last] = self.tries.as_mut_slice()
+            && last.repeats(before)
+        {
+            before.times += 1;
+            self.tries.pop();
+        }
+        self.tries.truncate(MOST_TRIES);
+    }
+
+    /// Every try, one by one.
+    pub fn take_tries(&mut self) -> Vec<EntryTry> {
+        std::mem::take(&mut self.tries)
+    }
+
+    /// The try under way, in words.
+    pub fn try_words(&self) -> String {
+        self.tries.last().map(EntryTry::words).unwrap_or_default()
+    }
+
     /// The answer to the first D2 frame of an attempt.
     pub fn knock(&mut self, answer: &[u8]) {
+        if let Some(one) = self.tries.last_mut() {
+            one.answer = Some(hex_text(answer.get(..KEPT).unwrap_or(answer)));
+        }
         self.knock = answer.iter().copied().take(KEPT).collect();
         self.heard = answer.iter().any(|byte| is_knock_echo(*byte));
     }
@@ -29,11 +65,17 @@ impl Seen {
         if self.ids.last() != Some(&id) {
             self.ids.push(id);
         }
+        if let Some(one) = self.tries.last_mut() {
+            one.saw(hex_text(&id));
+        }
     }
 
     /// Ids that did not agree although the first looked good.
     pub fn unstable(&mut self, ids: &[[u8; 3]]) {
         self.unstable = Some(ids.to_vec());
+        if let Some(one) = self.tries.last_mut() {
+            ids.iter().for_each(|id| one.saw(hex_text(id)));
+        }
     }
 
     /// A clock that was used.
@@ -61,7 +103,7 @@ impl Seen {
     /// The ids of a chip whose reads do not agree.
     fn unstable_error(&self) -> Option<DeviceError> {
         let ids = self.unstable.as_ref()?.iter().map(|id| hex_text(id)).collect::<Vec<_>>().join(", ");
-        Some(DeviceError::UnstableId { ids })
+        Some(DeviceError::UnstableId { ids, tries: self.tries.clone().into() })
     }
 
     fn clock_words(&self) -> String {
@@ -87,7 +129,8 @@ pub(super) fn failure(seen: &Seen, looped_back: bool, attempts: u32, has_line: b
         return unstable;
     }
     let (cause, remedy) = suspicion(seen, looped_back, has_line);
-    DeviceError::NoEntry { attempts, clock: seen.clock_words(), seen: seen.last_words(), cause, remedy }
+    let tries = seen.tries.clone().into();
+    DeviceError::NoEntry { attempts, clock: seen.clock_words(), seen: seen.last_words(), cause, remedy, tries }
 }
 
 /// The error of a bare chip that was not found.
@@ -114,8 +157,9 @@ pub(super) fn bare_failure(seen: &Seen, looped_back: bool, attempts: u32) -> Dev
             format!("set the clip again, shorten the wires, compare each one with the data sheet; {module}"),
         ),
     };
+    let tries = seen.tries.clone().into();
     let (clock, seen) = (seen.clock_words(), seen.last_id());
-    DeviceError::NoBareChip { attempts, clock, seen, cause: cause.to_owned(), remedy }
+    DeviceError::NoBareChip { attempts, clock, seen, cause: cause.to_owned(), remedy, tries }
 }
 
 fn suspicion(seen: &Seen, looped_back: bool, has_line: bool) -> (String, String) {
@@ -237,7 +281,7 @@ mod tests {
         let mut seen = seen(&[0xD2], [0xEB, 0x60, 0x15]);
         seen.unstable(&[[0xEB, 0x60, 0x15], [0xEB, 0x60, 0x14]]);
         assert!(
-            matches!(failure(&seen, false, 10, true), DeviceError::UnstableId { ids } if ids == "EB 60 15, EB 60 14")
+            matches!(failure(&seen, false, 10, true), DeviceError::UnstableId { ids, .. } if ids == "EB 60 15, EB 60 14")
         );
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn enter(
     watch: &mut dyn Watch,
 ) -> Result<Entered, DeviceError> {
     let attempt = Attempt { clock: options.entry_clock.unwrap_or(ATTEMPTS[0].clock), ..ATTEMPTS[0] };
-    door.prepare(&attempt)?;
+    let mode = door.prepare(&attempt)?;
     let mut tried = 0;
     for round in 1..=ROUNDS {
         let say = |watch: &mut dyn Watch, text: String| watch.note(Level::Ask, text);
@@ -36,7 +36,7 @@ pub(super) fn enter(
         let count = (1..=COUNT).rev().map(|left| (format!("let go in {left} …"), Duration::from_secs(1)));
         for (text, time) in count.chain([("let go NOW".to_owned(), AFTER)]) {
             say(watch, text);
-            if let Some(id) = knock_for(&mut door, &attempt, time, &mut tried, watch)? {
+            if let Some(id) = knock_for(&mut door, (&attempt, mode), time, &mut tried, watch)? {
                 say(watch, "the chip is in SPI mode; leave CEN alone from now on".to_owned());
                 let evidence = vec![
                     format!(
@@ -46,7 +46,7 @@ pub(super) fn enter(
                     ),
                     format!("{ID_READS} JEDEC id reads agree: {}", hex_text(&id)),
                 ];
-                return Ok(Entered { id, tie: Tie::ByHand, evidence });
+                return Ok(Entered { id, tie: Tie::ByHand, evidence, tries: door.seen.take_tries() });
             }
         }
     }
@@ -57,7 +57,7 @@ pub(super) fn enter(
 /// Knocks for so long; the id as soon as there is one.
 fn knock_for(
     door: &mut Door<'_>,
-    attempt: &Attempt,
+    (attempt, mode): (&Attempt, u8),
     time: Duration,
     tried: &mut u32,
     watch: &mut dyn Watch,
@@ -65,6 +65,7 @@ fn knock_for(
     let until = door.clock.now() + time;
     while door.clock.now() < until {
         *tried += 1;
+        door.begin(*tried, mode, None, Some(attempt.knock));
         if let Some(id) = door.knock_and_look(attempt, Duration::ZERO, watch)? {
             return Ok(Some(id));
         }

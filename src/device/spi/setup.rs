@@ -32,7 +32,7 @@ pub(super) fn set_up(
     info: &LinkInfo,
     watch: &mut dyn Watch,
 ) -> Result<Setup, DeviceError> {
-    let Entered { id, tie, mut evidence } = entered;
+    let Entered { id, tie, mut evidence, tries } = entered;
     let part = part(id);
     let limits = part.map_or_else(Limits::of_any_part, |part| part.limits());
     // A part that was left in the middle of an erase finishes it even through a reset of the chip.
@@ -63,6 +63,7 @@ pub(super) fn set_up(
         speed,
         tie,
         evidence,
+        tries,
     };
     Ok(Setup { facts })
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::codec::nor::StatusBytes;
 use crate::device::testing::{Recorder, image, sector};
-use crate::device::{AttachOptions, DeviceError, EraseUnit, WriteFlash, attach};
+use crate::device::{AttachOptions, DeviceError, EntryOutcome, EraseUnit, WriteFlash, attach};
 use crate::link::Wire;
 use crate::link::sim::{Effect, Faults, Knobs, Module, Setup, Wires};
 use crate::problem::Explain;
@@ -354,4 +354,42 @@ fn a_large_part_whose_four_byte_opcodes_are_not_known_is_read_as_far_as_three_by
     assert!(flash.facts().evidence.iter().any(|line| line.contains("only the first 16 MiB can be reached")));
     let beyond = flash.read(16 << 20, &mut [0; 1], &mut Recorder::default());
     assert!(matches!(beyond, Err(DeviceError::OutOfRange { .. })));
+}
+
+#[test]
+fn every_entry_try_is_kept_with_what_came_back() {
+    let (_, flash) = attached(setup());
+    let [first] = flash.facts().tries.as_slice() else { panic!("{:?}", flash.facts().tries) };
+    assert_eq!(
+        (first.number, first.clock, first.mode, first.low_ms, first.delay_ms),
+        (1, 1_000_000, 0, Some(150), Some(0))
+    );
+    assert_eq!(first.pattern.as_deref(), Some("250 × D2"));
+    assert_eq!(first.ids.last().map(String::as_str), Some("EB 60 15"));
+    assert_eq!((first.outcome, first.times), (EntryOutcome::Answered, 2), "and once more after the reset in between");
+    assert!(first.answer.as_ref().is_some_and(|answer| answer.contains("D2")), "{first:?}");
+
+    let knobs = Knobs { clock_limit: 60_000, ..Knobs::default() };
+    let (_, flash) = attached(setup().knobs(knobs));
+    let tries = &flash.facts().tries;
+    assert_eq!(tries.iter().map(|one| one.number).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert!(tries[..4].iter().all(|one| one.outcome != EntryOutcome::Answered && one.answer.is_some()), "{tries:?}");
+    assert_eq!(tries[4].clock, 50_000);
+}
+
+#[test]
+fn a_connect_that_fails_tells_every_try_to_who_asks() {
+    let problem = refusal(setup().wires(Wires::parse("so-open").unwrap())).explain();
+    assert_eq!(problem.code, "E310");
+    assert_eq!(problem.details.len(), 10, "{:?}", problem.details);
+    assert!(problem.details[3].starts_with("SPI entry 4: id FF FF FF, answer to D2 FF FF FF FF FF FF FF FF (500 kHz"));
+    assert!(problem.details[3].contains("CEN low 250 ms, D2 after 20 ms, 150 frames of D2 and zeros"));
+}
+
+#[test]
+fn a_flash_that_sleeps_and_is_slow_is_woken_all_the_same() {
+    let knobs = Knobs { asleep: true, silent_after_entry: Duration::from_millis(600), ..Knobs::default() };
+    let (_, flash) = attached(setup().knobs(knobs));
+    assert_eq!(flash.facts().tries[0].number, 1);
+    assert!(flash.facts().evidence.iter().any(|line| line.contains("SPI mode entered at attempt 1")));
 }

@@ -91,6 +91,7 @@ impl UartFlash {
             speed,
             tie: Tie::Measured,
             evidence,
+            tries: Vec::new(),
         };
         let seen = vec![0xFF; facts.size as usize];
         Ok(Self { loader, facts, seen, boot_crc: identity.boot_crc, read_only: identity.unknown, erased: None })

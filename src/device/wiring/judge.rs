@@ -27,6 +27,7 @@ pub(super) fn judge(seen: &Measured) -> Checked {
         id: seen.id.map(id_words),
         pace: seen.pace,
         evidence: evidence(seen),
+        entry: Vec::new(),
     }
 }
 
@@ -35,7 +36,7 @@ pub(super) fn all_well(id: [u8; 3]) -> Checked {
     let wires =
         WireName::SPI.into_iter().map(|wire| pass(wire, Verdict::Likely, "the id reads right, 8 of 8")).collect();
     let evidence = vec![format!("8 id reads agree: {}", id_words(id))];
-    Checked { wires, suspect: None, usable: true, id: Some(id_words(id)), pace: None, evidence }
+    Checked { wires, suspect: None, usable: true, id: Some(id_words(id)), pace: None, evidence, entry: Vec::new() }
 }
 
 fn say(fault: Fault, wires: &[WireName], verdict: Verdict, why: impl Into<String>) -> Option<Suspect> {
@@ -268,7 +269,7 @@ fn evidence(seen: &Measured) -> Vec<String> {
 
 /// A harness whose single lines cannot be reached: the entry worked.
 pub(super) fn by_entry(entered: Entered, pace: Pace, dropped: bool) -> Checked {
-    let Entered { id, tie, evidence } = entered;
+    let Entered { id, tie, evidence, tries: entry } = entered;
     let seen = Measured {
         id: Some(id),
         order: Some(Order::STRAIGHT),
@@ -288,12 +289,18 @@ pub(super) fn by_entry(entered: Entered, pace: Pace, dropped: bool) -> Checked {
         _ => about(wire, &seen, suspect.as_ref()),
     });
     let wires = wires.collect();
-    Checked { wires, usable: seen.settled, suspect, id: Some(id_words(id)), pace: Some(pace), evidence }
+    Checked { wires, usable: seen.settled, suspect, id: Some(id_words(id)), pace: Some(pace), evidence, entry }
 }
 
 /// The same, and the entry did not work.
 pub(super) fn no_entry(error: &DeviceError, info: &LinkInfo) -> Checked {
     let problem = error.explain();
+    let entry = match error {
+        DeviceError::NoEntry { tries, .. }
+        | DeviceError::NoBareChip { tries, .. }
+        | DeviceError::UnstableId { tries, .. } => tries.to_vec(),
+        _ => Vec::new(),
+    };
     let unclear = |wire| finding(wire, Finding::NotMeasurable, Verdict::NotChecked, "lines cannot be reached singly");
     let suspect = Suspect {
         fault: Fault::Unclear,
@@ -309,5 +316,6 @@ pub(super) fn no_entry(error: &DeviceError, info: &LinkInfo) -> Checked {
         id: None,
         pace: None,
         evidence: vec![problem.what, format!("{} gives no single lines to measure", info.name)],
+        entry,
     }
 }

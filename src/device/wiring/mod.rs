@@ -20,6 +20,7 @@ use serde::Serialize;
 use super::attach::AttachOptions;
 use super::contract::{DeviceError, Watch};
 use super::spi::{Access, NorBus, bring_up};
+use super::tried::EntryTry;
 use crate::link::{Clock, Line, Link, LinkInfo, ProbeLines, Wire};
 use crate::units::{Verdict, hex_text};
 
@@ -178,6 +179,8 @@ pub struct Checked {
     pub pace: Option<Pace>,
     /// All measurements, one a line.
     pub evidence: Vec<String>,
+    /// Every try to get the flash to answer, where the entry itself was the measurement.
+    pub entry: Vec<EntryTry>,
 }
 
 /// An SPI harness under test. Dropping it lets the chip go.

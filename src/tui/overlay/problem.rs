@@ -40,6 +40,11 @@ impl ProblemBox {
             }
             lines.push((Role::Overlay, "", String::new()));
         }
+        for (number, detail) in self.problem.details.iter().enumerate() {
+            for (row, line) in wrap(detail, width.saturating_sub(8)).into_iter().enumerate() {
+                lines.push((Role::Dim, if number + row == 0 { "seen" } else { "" }, line));
+            }
+        }
         lines
     }
 }

@@ -17,13 +17,15 @@ use crate::tui::widgets::sheet::{Sheet, wrap};
 pub struct ProblemBox {
     title: String,
     problem: Problem,
+    /// What was seen on the way is shown too.
+    told: bool,
     top: usize,
 }
 
 impl ProblemBox {
     /// A failure of `what was tried`.
     pub fn new(title: impl Into<String>, problem: Problem) -> Self {
-        Self { title: title.into(), problem, top: 0 }
+        Self { title: title.into(), problem, told: false, top: 0 }
     }
 
     fn lines(&self, width: u16) -> Vec<(Role, &'static str, String)> {
@@ -40,7 +42,8 @@ impl ProblemBox {
             }
             lines.push((Role::Overlay, "", String::new()));
         }
-        for (number, detail) in self.problem.details.iter().enumerate() {
+        let details = if self.told { &*self.problem.details } else { &[] };
+        for (number, detail) in details.iter().enumerate() {
             for (row, line) in wrap(detail, width.saturating_sub(8)).into_iter().enumerate() {
                 lines.push((Role::Dim, if number + row == 0 { "seen" } else { "" }, line));
             }
@@ -54,7 +57,9 @@ impl Overlay for ProblemBox {
         if ["esc", "enter", "q", "space"].iter().any(|name| keys::is(&key, name)) {
             return Response::act(Act::Close);
         }
-        if keys::is(&key, "down") || keys::is(&key, "j") {
+        if keys::is(&key, "d") {
+            self.told = !self.told;
+        } else if keys::is(&key, "down") || keys::is(&key, "j") {
             self.top += 1;
         } else if keys::is(&key, "up") || keys::is(&key, "k") {
             self.top = self.top.saturating_sub(1);
@@ -88,6 +93,9 @@ impl Overlay for ProblemBox {
         let bottom = Rect { y: inside.bottom().saturating_sub(1), height: 1, ..inside };
         let mut sheet = Sheet::new(bottom, buf, &cx.theme);
         sheet.put(Role::Key, "Esc").put(Role::Overlay, " back");
+        if !self.problem.details.is_empty() {
+            sheet.put(Role::Key, "   d").put(Role::Overlay, " details");
+        }
         if lines.len() > rows + top {
             sheet.put(Role::Dim, "   ↓ more");
         }
@@ -107,5 +115,15 @@ mod tests {
         assert_eq!(text[0].trim(), "what happened");
         assert!(text.contains(&"cause why it did".to_owned()));
         assert!(text.contains(&"remedy what to do".to_owned()));
+    }
+
+    #[test]
+    fn what_was_seen_on_the_way_is_there_on_request() {
+        let problem = Problem::new(Class::NoDevice, "E210", "what", "why", "do").with_details(vec!["try 1".to_owned()]);
+        let mut shown = ProblemBox::new("connect", problem);
+        let has = |shown: &ProblemBox| shown.lines(60).iter().any(|(_, _, text)| text == "try 1");
+        assert!(!has(&shown));
+        shown.told = true;
+        assert!(has(&shown));
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn link_up(
         port.fill_up(rate)?;
     }
     let started = port.clock().now();
-    let mut flood = Flood { port, decoder: Decoder::new(), heard: Heard::default() };
+    let mut flood = Flood { port, decoder: Decoder::new(), heard: Heard::default(), lately: Vec::new() };
     let how = match reset {
         Some(reset) => flood.with_line(reset, watch)?,
         None => flood.by_hand(watch)?,
@@ -65,6 +65,8 @@ struct Flood<'p> {
     port: &'p mut Port,
     decoder: Decoder,
     heard: Heard,
+    /// What came since the person was last told.
+    lately: Vec<u8>,
 }
 
 impl Flood<'_> {
@@ -107,6 +109,7 @@ impl Flood<'_> {
         let until = self.port.clock().now() + BY_HAND;
         let mut console = [START_BAUD, CONSOLE_BAUD].into_iter().cycle();
         while self.port.clock().now() < until {
+            self.lately.clear();
             self.soft_reset(console.next().unwrap_or(START_BAUD))?;
             if self.run(SOFT_RESET_EVERY, watch)? && self.settle()? {
                 if asked {
@@ -117,7 +120,8 @@ impl Flood<'_> {
             // A firmware that takes a reset by software needs no hand.
             asked = true;
             let left = until.saturating_sub(self.port.clock().now()).as_secs();
-            watch.note(Level::Ask, format!("touch CEN to GND with a wire and let go, now or later: {left} s left"));
+            let what = "touch CEN to GND with a wire and let go, now or later";
+            watch.note(Level::Ask, format!("{what}: {left} s left; {}", picture::words(&self.lately)));
         }
         Ok(None)
     }
@@ -156,6 +160,7 @@ impl Flood<'_> {
                 let bytes = buffer.get(..got).unwrap_or_default();
                 self.decoder.push(bytes);
                 self.heard.flooding(bytes);
+                picture::keep(&mut self.lately, bytes);
                 while let Some(reply) = self.decoder.next() {
                     if Request::LinkCheck.accepts(&reply).is_some() {
                         self.heard.answered = true;

@@ -40,7 +40,8 @@ impl Heard {
     }
 }
 
-fn keep(kept: &mut Vec<u8>, bytes: &[u8]) {
+/// Keeps the first bytes of what comes.
+pub(super) fn keep(kept: &mut Vec<u8>, bytes: &[u8]) {
     let room = KEPT.saturating_sub(kept.len());
     kept.extend(bytes.iter().take(room));
 }
@@ -109,6 +110,20 @@ fn listen(port: &mut Port, watch: &mut dyn Watch) -> Result<Vec<u8>, DeviceError
         keep(&mut bytes, buffer.get(..got).unwrap_or_default());
     }
     Ok(bytes)
+}
+
+/// What bytes heard between link checks are, for a person who is working on the wires meanwhile.
+pub(super) fn words(bytes: &[u8]) -> String {
+    if bytes.windows(OWN.len()).any(|window| window == OWN) {
+        return "what is sent comes back: TX and RX touch".to_owned();
+    }
+    match sense(bytes, START_BAUD) {
+        _ if bytes.is_empty() => "nothing is heard".to_owned(),
+        Some(Picture::HeldLow) => "RX of the adapter is held low".to_owned(),
+        Some(Picture::Log { .. }) => "the application is heard, so it was not reset yet".to_owned(),
+        Some(Picture::TuyaMcu { .. }) => "a second controller is heard".to_owned(),
+        _ => format!("{} bytes are heard that make no sense", bytes.len()),
+    }
 }
 
 /// What bytes are, when that can be told.
@@ -228,6 +243,19 @@ mod tests {
         assert_eq!(sense(&[0; 3], START_BAUD), Some(Picture::HeldLow));
         assert_eq!(sense(b"ab", START_BAUD), None);
         assert_eq!(sense(&[0x80, 0xFE, 0x00, 0x1C], START_BAUD), None);
+    }
+
+    #[test]
+    fn a_person_is_told_what_is_heard_meanwhile() {
+        for (bytes, told) in [
+            (&b""[..], "nothing is heard"),
+            (&OWN, "what is sent comes back: TX and RX touch"),
+            (&[0; 9], "RX of the adapter is held low"),
+            (b"[01-01 18:12:15 TUYA N] boot\r\n", "the application is heard, so it was not reset yet"),
+            (&[0x80, 0xFE, 0x00, 0x1C], "4 bytes are heard that make no sense"),
+        ] {
+            assert_eq!(words(bytes), told);
+        }
     }
 
     #[test]

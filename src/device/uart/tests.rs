@@ -384,6 +384,21 @@ fn without_a_reset_line_a_hand_or_the_console_is_enough() {
 }
 
 #[test]
+fn a_hand_is_told_how_long_and_what_is_heard() {
+    let module = Module::new(t_setup().wires(Wires::parse("rx-open").unwrap())).unwrap();
+    let mut link = module.link();
+    link.reset = None;
+    let mut watch = Recorder::default();
+    assert!(attach(link, &AttachOptions::default(), &mut watch).is_err());
+    let asked: Vec<&str> =
+        watch.notes.iter().filter(|(level, _)| *level == Level::Ask).map(|(_, text)| text.as_str()).collect();
+    assert_eq!(asked.len(), 20);
+    assert!(asked[0].starts_with("touch CEN to GND with a wire and let go"), "{asked:?}");
+    assert!(asked[0].contains(": 56 s left;") || asked[0].contains(": 57 s left;"), "{asked:?}");
+    assert!(asked.iter().any(|text| text.ends_with("the application is heard, so it was not reset yet")), "{asked:?}");
+}
+
+#[test]
 fn what_the_line_says_instead_of_a_loader_is_told_apart() {
     for (wires, faults, word) in [
         ("rx-open", "echo", "gives back what is sent"),

@@ -30,7 +30,8 @@
 //!    statement about silicon ([`chip::Part::tested`]).
 //! 6. **Plan, show, run, prove.** Writing starts from [`job::plan()`], a pure function. The chip is identified again
 //!    and the plan made again before the first erase; a plan with another hash stops ([`job::write()`]). Every written
-//!    sector is read back at once, and at the end the whole chip is compared, kept sectors too.
+//!    sector is read back at once, and at the end every sector is compared that no group has answered for, kept ones all;
+//!    where a command was not answered at once, and over SPI, which answers none, that is the whole chip.
 //! 7. **Reading and writing are two traits** ([`device::ReadFlash`], [`device::WriteFlash`]). A read job holds a device
 //!    that cannot express a write.
 //! 8. **Cancel is a request**, honoured at checkpoints where it is safe for the chip: between frames of a read,
@@ -70,6 +71,9 @@
 //! - **The second look is a device's own matter** ([`device::ReadFlash::compare`]): over SPI a read at half the clock,
 //!   over UART the chip's own CRC. Backup, survey, read-back and final proof all use it, so there is one way to be sure.
 //!   Where the chip's CRC comes cheaper than its bytes it is asked first ([`device::ReadFlash::fetch`]).
+//! - **Nothing is asked twice** where the answer cannot have changed ([`device::ReadFlash::still`]): over UART the boot loader
+//!   alone runs on the chip, and what its CRC has proven holds until something is changed or it was out of touch. An image
+//!   that is there already is told by comparing it alone ([`job::already_there`]).
 //! - **A request can go astray**: frames of the download protocol carry no check sum. What a damaged one hit is found by the
 //!   address in its answer and by the final CRC, and put back from the survey; what is out of reach is an alarm.
 //! - **Work is done in groups of at most 64 KiB**: erase, program, read back, then the next group. A write that is cut

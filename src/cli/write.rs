@@ -13,8 +13,8 @@ use super::{Context, Failure, configure};
 use crate::archive::{self, unfinished};
 use crate::image::{Family, rf};
 use crate::job::{
-    Advice, BackupProof, Change, Identity, JobSpec, Outcome, Plan, ProvenBackup, SectorState, WriteReport, WriteSpec,
-    after_failure,
+    Advice, AlreadyThere, BackupProof, Change, Identity, JobSpec, Outcome, Plan, ProvenBackup, SectorState,
+    WriteReport, WriteSpec, after_failure,
 };
 use crate::problem::{Class, Explain, Problem};
 use crate::store;
@@ -56,8 +56,42 @@ pub(super) fn erase(context: &Context, start: u32, length: u32, consent: &Consen
 
 fn change(context: &Context, consent: &Consent, wish: Wish) -> Result<(), Failure> {
     let (mut client, identity) = connect(context)?;
+    if let Some(there) = already_there(context, &mut client, &identity, &wish, consent)? {
+        context.out.result(json!({"report": null, "already_there": &*there}), || there_text(&there));
+        return Ok(());
+    }
     let (spec, journal_key) = wished(context, &mut client, &identity, wish, consent)?;
     carry_out(context, &mut client, spec, consent, &journal_key)
+}
+
+/// Looks whether there is anything to write, before a backup is made and the whole chip looked at. Not where a plan was
+/// asked to be shown, and not where an earlier write of this chip was cut off: that one has to be ended.
+fn already_there(
+    context: &Context,
+    client: &mut Client,
+    identity: &Arc<Identity>,
+    wish: &Wish,
+    consent: &Consent,
+) -> Result<Option<Arc<AlreadyThere>>, Problem> {
+    let shown = consent.dry_run || consent.image_out.is_some();
+    let folder = context.settings.journal_folder().map_err(Problem::from)?;
+    if shown || wish.change != Change::Image || unfinished::find(&folder, identity)?.is_some() {
+        return Ok(None);
+    }
+    let spec = WriteSpec {
+        change: wish.change,
+        name: wish.name.clone(),
+        at: wish.at,
+        image: Arc::clone(&wish.image),
+        backup: BackupProof::None,
+        protect_after: false,
+        interrupted: None,
+        mac_lost: false,
+    };
+    match client.run(JobSpec::AlreadyThere { spec, identity: Arc::clone(identity) })? {
+        Outcome::AlreadyThere(there) => Ok(there),
+        other => Err(unexpected("compare", &other)),
+    }
 }
 
 /// The write asked for, with what an earlier one left on this chip and what stands behind it; and the chip that its
@@ -424,6 +458,20 @@ pub(super) fn report_text(report: &WriteReport) -> String {
     format!(
         "{done}\nverified  every written sector, and every kept sector of the chip\nguarded   {}\nboots     not checked\nsha256    {} (whole chip)\nprotection {}\nbackup    {}{supply}{gone}",
         report.guarded, report.sha256, report.protection, report.backup
+    )
+}
+
+fn there_text(there: &AlreadyThere) -> String {
+    format!(
+        "already there: {} holds {} ({}); nothing was written, and no backup was made\nproven    every byte of it compared {}, {} retries, {:.1} s\nunchecked {}\nsha256    {} (the image in its place)",
+        there.span,
+        there.name,
+        there.about,
+        there.compared,
+        there.retries,
+        there.took.as_secs_f64(),
+        there.not_checked.join(", "),
+        there.sha256
     )
 }
 

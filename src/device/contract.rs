@@ -186,6 +186,21 @@ pub trait ReadFlash {
     /// [`DeviceError`].
     fn compare(&mut self, at: u32, expected: &[u8], watch: &mut dyn Watch) -> Result<Vec<u32>, DeviceError>;
 
+    /// What `at..at + len` holds for certain, without asking: it was proven on this connection, nothing was changed since,
+    /// and the boot loader, the only thing that runs on the chip, was never out of touch. `None` where one of the three
+    /// cannot be said, as over SPI.
+    fn still(&self, at: u32, len: u32) -> Option<&[u8]> {
+        let _ = (at, len);
+        None
+    }
+
+    /// How often question and answer lost each other on this connection. While the number stays the same every command
+    /// was answered at once and for its own address, so that none went astray. `None` where commands are not answered,
+    /// as over SPI.
+    fn losses(&self) -> Option<u32> {
+        None
+    }
+
     /// The status registers, raw; `None` where the link cannot show them.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //! asks no question.
 
 pub mod advice;
+mod already;
 pub mod backup;
 pub mod clocks;
 pub mod estimate;
@@ -23,6 +24,7 @@ pub mod wiring;
 mod write;
 
 pub use advice::{Advice, after_failure};
+pub use already::{AlreadyThere, already_there};
 pub use backup::{BackupSpec, Earlier, Keeper, KeeperHandle, Passes, back_up};
 pub use clocks::{ClockMemory, ClocksHandle, Remembered};
 pub use halfway::Halfway;

@@ -9,7 +9,7 @@ use super::spec::{Outcome, ProtectGoal};
 use super::{JobError, Reporter};
 use crate::chip::Part;
 use crate::codec::nor::StatusBytes;
-use crate::device::{Abilities, Level, WriteFlash};
+use crate::device::{Abilities, Level, ReadFlash, WriteFlash};
 use crate::units::{Span, Verdict, size_text};
 
 /// The protection of a chip as read at one moment.
@@ -151,7 +151,7 @@ fn registers(status: StatusBytes, part: Option<&Part>) -> Vec<RegisterBits> {
 ///
 /// # Errors
 /// [`JobError::Device`].
-pub fn read(device: &mut (impl WriteFlash + ?Sized)) -> Result<Protection, JobError> {
+pub fn read(device: &mut (impl ReadFlash + ?Sized)) -> Result<Protection, JobError> {
     let status = device.read_status()?;
     let facts = device.facts();
     Ok(Protection::decode(status, facts.part, facts.size, device.abilities()))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::already::AlreadyThere;
 use super::backup::BackupSpec;
 use super::clocks::ClocksHandle;
 use super::identify::Identity;
@@ -48,6 +49,13 @@ pub enum JobSpec {
         /// Where the work is recorded as it goes on, so that a later start can finish it. `None` keeps no record.
         journal: Option<JournalHandle>,
     },
+    /// Looks whether the chip, as connecting has identified it, holds an image already; reads only.
+    AlreadyThere {
+        /// The write that would then have nothing to do; its backup does not matter.
+        spec: WriteSpec,
+        /// Who the chip is.
+        identity: Arc<Identity>,
+    },
     /// Compares the flash from `at` with `expected`.
     Verify {
         /// Flash offset of the first byte.
@@ -81,6 +89,7 @@ impl JobSpec {
                 Change::RfBlock => "rebuild RF block",
                 Change::Config => "configure",
             },
+            Self::AlreadyThere { .. } => "compare",
             Self::Verify { .. } => "verify",
             Self::SetProtection(ProtectGoal::Off) => "unlock",
             Self::SetProtection(ProtectGoal::On) => "lock",
@@ -322,6 +331,8 @@ pub enum Outcome {
     Planned(Arc<Plan>),
     /// A write was carried out and proven.
     Written(Arc<WriteReport>),
+    /// The image stands on the chip already; `None` when it does not, or when only a plan can tell.
+    AlreadyThere(Option<Arc<AlreadyThere>>),
     /// The flash holds what was expected.
     Verified(Span),
     /// The protection was changed.

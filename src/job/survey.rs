@@ -1,5 +1,6 @@
 //! What stands on the whole chip now. A single look is not believed: bytes that are kept beside new ones are written
-//! back, so a misread would be written into the chip.
+//! back, so a misread would be written into the chip. What was proven on this very connection, and cannot have changed
+//! since, is not asked for again ([`ReadFlash::still`]): a plan right behind a backup or another plan costs nothing.
 
 use super::backup::{fetch, settle};
 use super::report::{JobError, Phase, Reporter};
@@ -32,6 +33,12 @@ pub fn survey(
         let range = block.start as usize..block.end() as usize;
         let known = known.and_then(|known| known.get(range.clone()));
         let Some(place) = bytes.get_mut(range.clone()) else { continue };
+        if let Some(content) = device.still(block.start, block.len) {
+            place.copy_from_slice(content);
+            run.checkpoint()?;
+            run.advance(block.len.into());
+            continue;
+        }
         let likely = likely.and_then(|likely| likely.get(range));
         let candidates: Vec<&[u8]> = known.into_iter().chain(likely).collect();
         if fetch(device, block.start, &candidates, place, run)? == Seen::Proven {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::report::{JobError, Phase, Reporter};
 use super::spec::{Extract, Outcome};
-use crate::device::{DeviceError, ReadFlash, Watch};
+use crate::device::{DeviceError, ReadFlash, Uncounted, Watch};
 use crate::units::{BLOCK, SECTOR, Span, hex_text};
 
 /// Reads a range and compares it once, independently.
@@ -45,26 +45,37 @@ pub fn verify(
     let span = Span::new(at, expected.len() as u32);
     inside(device, span)?;
     let whole = span.to_sectors();
-    let mut wanted = vec![0; whole.len as usize];
     run.phase(Phase::Verify, whole.len.into());
-    // Sectors that the range covers only in part are filled up with what stands there.
-    for edge in [whole.start, whole.end().saturating_sub(SECTOR)] {
-        let sector = Span::new(edge, SECTOR);
-        if !span.covers(sector)
-            && let Some(place) = wanted.get_mut((edge - whole.start) as usize..(edge - whole.start + SECTOR) as usize)
-        {
-            device.read(edge, place, &mut crate::device::Unwatched)?;
-        }
-    }
-    let from = (at - whole.start) as usize;
-    if let Some(place) = wanted.get_mut(from..from + expected.len()) {
-        place.copy_from_slice(expected);
-    }
+    let wanted = filled_up(device, span, expected, &mut Uncounted(run))?;
     let differing = device.compare(whole.start, &wanted, run)?;
     match differing.first() {
         None => Ok(Outcome::Verified(span)),
         Some(&first) => Err(JobError::Differs { count: differing.len(), of: (whole.len / SECTOR) as usize, at: first }),
     }
+}
+
+/// Content as whole sectors: those that it covers only in part are filled up with what stands there.
+pub(super) fn filled_up(
+    device: &mut dyn ReadFlash,
+    span: Span,
+    content: &[u8],
+    watch: &mut dyn Watch,
+) -> Result<Vec<u8>, DeviceError> {
+    let whole = span.to_sectors();
+    let mut filled = vec![0; whole.len as usize];
+    for edge in [whole.start, whole.end().saturating_sub(SECTOR)] {
+        let sector = Span::new(edge, SECTOR);
+        if !span.covers(sector)
+            && let Some(place) = filled.get_mut((edge - whole.start) as usize..(edge - whole.start + SECTOR) as usize)
+        {
+            device.read(edge, place, watch)?;
+        }
+    }
+    let from = (span.start - whole.start) as usize;
+    if let Some(place) = filled.get_mut(from..from + content.len()) {
+        place.copy_from_slice(content);
+    }
+    Ok(filled)
 }
 
 fn inside(device: &dyn ReadFlash, span: Span) -> Result<(), JobError> {

@@ -1,5 +1,9 @@
-//! A write, from survey to proof. Erases, programs and reads back group by group; nothing counts before the whole
-//! chip was compared (product.md rules 1 and 7).
+//! A write, from survey to proof. Erases, programs and reads back group by group; nothing counts before every sector of
+//! the chip was compared (product.md rules 1 and 7).
+//!
+//! Each pass over the chip has a reason of its own, and no two prove the same: the survey is what the plan is made from
+//! and what kept sectors are held against; the comparison of a group tells whether the next one may be touched, and what
+//! a later start may trust; the last one proves what no group has proven yet.
 
 use std::sync::Arc;
 
@@ -202,7 +206,8 @@ fn carry_out(
 ) -> Result<(), JobError> {
     let plan = &*Arc::clone(&halfway.plan);
     let total: u64 = plan.groups.iter().map(|group| u64::from(group.span.len)).sum();
-    let retries = run.retries();
+    let (retries, losses) = (run.retries(), device.losses());
+    let from_start = halfway.done == 0 && !halfway.torn;
     if total > 0 {
         run.phase_from(Phase::Write, halfway.done_bytes(), total);
     }
@@ -226,8 +231,16 @@ fn carry_out(
     if plan.is_empty() && device.abilities().chip_crc {
         return Ok(());
     }
-    run.phase(Phase::Verify, plan.chip_size.into());
-    let differing = device.compare(0, &plan.wanted, run)?;
+    // Where every command was answered at once and for its own address, a group that was compared holds still what it
+    // held then. Else, after the link was gone, and over wires that answer nothing, the whole chip is compared.
+    let in_step = from_start && losses.is_some() && device.losses() == losses && run.retries() == retries;
+    let rest = if in_step { untouched(plan) } else { vec![Span::new(0, plan.chip_size)] };
+    run.phase(Phase::Verify, rest.iter().map(|span| u64::from(span.len)).sum());
+    let mut differing = Vec::new();
+    for span in rest {
+        let wanted = plan.wanted.get(span.start as usize..span.end() as usize).unwrap_or_default();
+        differing.extend(device.compare(span.start, wanted, run)?);
+    }
     let mut differing = look_again(device, plan, differing, run)?;
     // Where the line was disturbed before, this is damage of our own making, and what stood there is known.
     if !differing.is_empty() && run.retries() > retries && device.abilities().chip_crc {
@@ -244,6 +257,14 @@ fn carry_out(
     } else {
         Err(JobError::KeptChanged { count: differing.len(), at: first })
     }
+}
+
+/// What no group has changed, and so none has answered for, as runs.
+fn untouched(plan: &Plan) -> Vec<Span> {
+    let mut at = 0;
+    let ends = plan.groups.iter().flat_map(Group::sectors).chain([Span::new(plan.chip_size, 0)]);
+    let gaps = ends.map(|span| Span::between(std::mem::replace(&mut at, span.end()), span.start));
+    gaps.filter(|span| !span.is_empty()).collect()
 }
 
 /// Sectors that the final comparison found different, looked at again, slower: one disturbed read is no proof.

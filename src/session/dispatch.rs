@@ -90,6 +90,10 @@ fn work(
             let halfway = &mut so_far.halfway;
             Ok(Outcome::Written(Arc::new(job::write(device, info, spec, agreed, journal.as_ref(), halfway, runner)?)))
         }
+        JobSpec::AlreadyThere { spec, identity } => {
+            let there = job::already_there(device, spec, identity, runner)?;
+            Ok(Outcome::AlreadyThere(there.map(Arc::new)))
+        }
         JobSpec::Verify { at, expected } => job::verify(device, *at, expected, runner),
         JobSpec::SetProtection(goal) => protect::set(device, *goal, runner),
         JobSpec::Reboot => {

@@ -71,8 +71,14 @@ fn main_job(sample_chip: &Sample, wire: &str, from: usize) {
     assert!(after[rf..rf + 4096] == before[rf..rf + 4096]);
 
     let again = succeed(&bkbench(at, &args));
-    assert_eq!(again["report"]["sectors"]["erased"], 0, "the same image again erases nothing");
-    assert_eq!(again["report"]["sectors"]["programmed"], 0);
+    assert!(again["report"].is_null(), "the same image again is no write: {again}");
+    let there = &again["already_there"];
+    assert_eq!(there["sha256"], bkbench::image::sha256_hex(content));
+    assert_eq!(there["span"]["start"], format!("0x{from:06X}"));
+    assert!(fs::read(at.join("chip.bin")).expect("the chip") == after);
+    args.push("--dry-run");
+    let dry = succeed(&bkbench(at, &args));
+    assert!(dry["plan"]["runs"].is_array() && dry["already_there"].is_null(), "a dry run shows the plan: {dry}");
 }
 
 #[test]

@@ -1,14 +1,19 @@
 //! The UART engine over disturbed and hopeless lines, and its times against those of the line. Time is the module's own,
 //! so that every figure here is exact.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bkbench::job::{BackupProof, BackupRead, BackupSpec, JobSpec, Outcome, Phase};
+use bkbench::job::{
+    AlreadyThere, BackupProof, BackupRead, BackupSpec, Interrupted, JobSpec, Outcome, Phase, WriteSpec,
+};
 use bkbench::link::WireKind;
 use bkbench::link::sim::{Faults, Module, Setup, Wires};
 use bkbench::problem::Problem;
 use bkbench::session::What;
+use bkbench::units::Span;
 
 use crate::support::bench::{Bench, connect_at, image};
 use crate::support::{Numbers, cases};
@@ -192,21 +197,114 @@ fn erased_flash_and_what_an_earlier_backup_knows_are_not_read() {
     }
 }
 
+/// Looks whether an image is there, without a backup.
+fn already_there(bench: &mut Bench, spec: WriteSpec) -> Option<Arc<AlreadyThere>> {
+    let identity = bench.view().identity.expect("connected");
+    let spec = WriteSpec { backup: BackupProof::None, ..spec };
+    match bench.run(JobSpec::AlreadyThere { spec, identity }).expect("a comparison") {
+        Outcome::AlreadyThere(there) => there,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// 512 KiB of data, with an end inside a sector.
+const LEN: u32 = 0x7_F123;
+
 #[test]
-fn a_second_write_of_the_same_image_only_compares() {
+fn an_image_that_is_there_is_told_by_comparing_it_alone() {
+    for name in ["wb2s", "cb3s"] {
+        let module = module(name, 1);
+        let mut bench = session(&module, Some(921_600)).expect("connected");
+        let backup = bench.back_up();
+        let content = Numbers(5).bytes(LEN);
+        let wish = || image(&content, Some(0x13_2000), &backup);
+        let missing = seconds(&module, || assert!(already_there(&mut bench, wish()).is_none()));
+        bench.write(wish()).expect("written");
+        let before = (module.flash(), module.counters());
+        let again = seconds(&module, || {
+            let there = already_there(&mut bench, wish()).expect("there");
+            assert_eq!(there.sha256, bkbench::image::sha256_hex(&content));
+            assert_eq!(there.span, Span::new(0x13_2000, LEN));
+        });
+        let counters = module.counters();
+        assert!(module.flash() == before.0, "{name}: nothing may change");
+        assert_eq!((counters.programs, counters.erases), (before.1.programs, before.1.erases));
+        println!("{name}: {LEN} bytes, missing {missing:.3} s, there {again:.3} s");
+        // A write with work to do loses next to nothing; else the chip's CRC over the image is all there is to wait for.
+        assert!(missing < 0.1, "{name}: {missing} s");
+        assert!(again < f64::from(LEN) / 400_000.0 + 0.2, "{name}: {again} s");
+
+        // An earlier write that was cut off has to be ended, whatever reads right.
+        let cut_off = WriteSpec { interrupted: Some(Interrupted::default()), ..wish() };
+        assert!(already_there(&mut bench, cut_off).is_none());
+        module.poke(0x15_0777, &[!content[0x15_0777 - 0x13_2000]]);
+        assert!(already_there(&mut bench, wish()).is_none(), "{name}: one byte in the middle");
+    }
+}
+
+#[test]
+fn an_image_for_another_chip_is_never_called_there() {
     let module = module("wb2s", 1);
     let mut bench = session(&module, Some(921_600)).expect("connected");
-    let backup = bench.back_up();
-    let content = Numbers(5).bytes(0x8_0000);
-    let first = seconds(&module, || {
-        bench.write(image(&content, Some(0x13_2000), &backup)).expect("written");
-    });
-    let again = seconds(&module, || {
-        let report = bench.write(image(&content, Some(0x13_2000), &backup)).expect("written");
-        assert_eq!((report.sectors.erased, report.sectors.programmed), (0, 0));
-    });
-    println!("512 KiB to a T at 921600: {first:.2} s, again {again:.2} s");
-    assert!(module.bytes(0x13_2000, 0x8_0000) == content);
+    // The chip's own boot loader and application, which this link may not write as a whole; then one of an N.
+    let own = module.bytes(0, 0x2_0000);
+    assert!(already_there(&mut bench, image(&own[..0x1_1000], Some(0), &BackupProof::None)).is_none());
+    let other = self::module("cb3s", 1).bytes(0x1_1000, 0x1_0000);
+    module.poke(0x1_1000, &other);
+    assert!(already_there(&mut bench, image(&other, Some(0x1_1000), &BackupProof::None)).is_none());
+}
+
+#[test]
+fn a_plan_right_behind_a_backup_asks_for_nothing_again() {
+    for name in ["wb2s", "cb3s"] {
+        let module = module(name, 1);
+        let mut bench = session(&module, Some(921_600)).expect("connected");
+        let backup = bench.back_up();
+        let wish = image(&Numbers(6).bytes(0x1_8000), Some(0x13_2000), &backup);
+        let plan = |bench: &mut Bench| bench.plan(&wish).expect("a plan");
+        let hash = plan(&mut bench).hash.clone();
+        let at_once = seconds(&module, || assert_eq!(plan(&mut bench).hash, hash));
+        // Left alone longer than a loader is sure to wait, the chip may have run: everything is looked at again. A loader
+        // that did leave is found again through the reset line.
+        module.sleep(Duration::from_millis(600));
+        let later = seconds(&module, || assert_eq!(plan(&mut bench).hash, hash));
+        println!("{name}: at once {at_once:.3} s, later {later:.3} s");
+        assert!(at_once < 0.05, "{name}: {at_once} s");
+        assert!(later > CRC_OF_2_MIB, "{name}: {later} s");
+        // And so after a change.
+        bench.write(wish.clone()).expect("written");
+        module.poke(0x1F_0123, b"changed behind the program's back");
+        let second = image(&Numbers(7).bytes(0x1000), Some(0x14_0000), &backup);
+        let report = bench.write(second).expect("written");
+        assert!(report.kept_proven);
+    }
+}
+
+#[test]
+fn the_whole_chip_is_compared_at_the_end_where_the_line_was_disturbed() {
+    for (faults, disturbed) in [("", false), ("noise:1/20000", true)] {
+        let module = module("cb3s", 1);
+        let mut bench = session(&module, Some(921_600)).expect("connected");
+        let backup = bench.back_up();
+        let content = Numbers(8).bytes(0x2_3000);
+        let wish = image(&content, Some(0x13_2000), &backup);
+        let agreed = bench.plan(&wish).expect("a plan").hash.clone();
+        let verified = Rc::new(Cell::new(0));
+        let to = Rc::clone(&verified);
+        let (target, faults) = (module.clone(), Faults::parse(faults).expect("faults"));
+        bench.on_event(move |event, _| {
+            if let What::Phase { phase, total, .. } = event.what {
+                if phase == Phase::Write {
+                    target.set_faults(faults.clone());
+                }
+                to.set(if phase == Phase::Verify { total } else { 0 });
+            }
+        });
+        bench.run(JobSpec::Write { spec: wish, agreed, journal: None }).expect("written");
+        assert!(module.bytes(0x13_2000, 0x2_3000) == content);
+        let whole = 0x20_0000;
+        assert_eq!(verified.get(), if disturbed { whole } else { whole - 0x2_3000 });
+    }
 }
 
 /// Codes that a disturbed or dead line may end in; each has a cause and a remedy of its own.

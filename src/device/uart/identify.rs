@@ -57,13 +57,17 @@ pub(super) fn identify(
         faults: 0,
         resets: 0,
         low_erase: LowErase::Unknown,
+        lost: 0,
         mute: false,
     };
-    let chip_id = read_chip_id(&mut loader.port, watch)?;
+    let (even, odd) = (loader.crc(0, 256)?, loader.crc(0, 257)?);
+    // A loader that counts whole blocks has no command for registers (§1, §21): its silence is not waited for. An answer
+    // that came late may have been taken for the next one, so that it is asked once more.
+    let blocks = even == odd && loader.crc(0, 257)? == even;
+    let chip_id = if blocks { None } else { read_chip_id(&mut loader.port, watch)? };
     if let Some(id) = chip_id {
         evidence.push(format!("chip id register: 0x{id:X}, {}", chip_by_id(id).unwrap_or("not in the table")));
     }
-    let (even, odd) = (loader.crc(0, 256)?, loader.crc(0, 257)?);
     evidence.push(if even == odd {
         "CRC of 257 bytes is that of 256: whole blocks only, a basic loader".to_owned()
     } else {

@@ -101,12 +101,19 @@ pub(super) struct Loader {
     pub resets: u32,
     /// What becomes of an erase below 0x10000.
     pub low_erase: LowErase,
+    /// How often an answer was missing or could not be read.
+    pub lost: u32,
     /// An erase request may lie half read in a basic loader, and the next byte sent would complete its address with
     /// anything. Nothing is sent any more until the chip has been reset.
     pub mute: bool,
 }
 
 impl Loader {
+    /// How often question and answer lost each other, or the loader may have left unseen, on this connection.
+    pub fn losses(&self) -> u32 {
+        self.lost + self.port.gaps + u32::from(self.port.left_alone())
+    }
+
     pub fn link_check(&mut self) -> Result<(), DeviceError> {
         self.ask(&Request::LinkCheck, 0).map(|_| ())
     }
@@ -266,6 +273,7 @@ impl Loader {
 
     /// Finds the common beat again after a request that changes nothing; with a reset if need be and there is a line.
     pub fn find_again(&mut self, request: &'static str, at: u32) -> Result<(), DeviceError> {
+        self.lost += 1;
         let found = self.port.resync(false, self.reset.is_none())?;
         self.no_stray(request, at)?;
         if found {
@@ -279,6 +287,7 @@ impl Loader {
     pub fn link_again(&mut self) -> Result<(), DeviceError> {
         self.locked = true;
         self.resets += 1;
+        self.lost += 1;
         link_up(&mut self.port, self.reset.as_deref_mut(), None, &mut Unwatched)?;
         match speed::change(self, self.speed)? {
             Met::New => Ok(()),
@@ -302,6 +311,7 @@ impl Loader {
         let filled_up = matches!(request, Request::Write4k { .. }) || self.zeros_complete(request);
         let request = request.name();
         self.locked = true;
+        self.lost += 1;
         let lost = DeviceError::NoAnswer { request, at };
         if self.dialect == Dialect::Full {
             return self.find_again(request, at);

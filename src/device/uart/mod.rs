@@ -9,6 +9,7 @@ mod link_up;
 mod loader;
 mod picture;
 mod port;
+mod seen;
 mod speed;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use self::link_up::START_BAUD;
 use self::loader::{Changed, Dialect, Loader};
 use self::port::{AWAKE, Port};
+use self::seen::Seen as SeenFlash;
 use super::attach::{AttachOptions, KnownClock};
 use super::contract::{Abilities, DeviceError, EraseUnit, Facts, ReadFlash, SectorData, Seen, Watch, WriteFlash};
 use super::guard::{in_range, may_erase, wait};
@@ -43,8 +45,8 @@ pub(super) struct UartFlash {
     loader: Loader,
     facts: Facts,
     boot_crc: u32,
-    /// What was seen on this connection, where it was proven; FF elsewhere. What the flash holds now the chip's CRC says.
-    seen: Vec<u8>,
+    /// What was seen on this connection.
+    seen: SeenFlash,
     /// Nobody knows what this loader does with an erase or a write.
     read_only: bool,
     /// What was erased last.
@@ -93,7 +95,7 @@ impl UartFlash {
             evidence,
             tries: Vec::new(),
         };
-        let seen = vec![0xFF; facts.size as usize];
+        let seen = SeenFlash::new(facts.size);
         Ok(Self { loader, facts, seen, boot_crc: identity.boot_crc, read_only: identity.unknown, erased: None })
     }
 
@@ -172,23 +174,31 @@ impl ReadFlash for UartFlash {
 
     fn read(&mut self, at: u32, into: &mut [u8], watch: &mut dyn Watch) -> Result<(), DeviceError> {
         in_range("read", at, into.len(), 0, self.facts.size)?;
-        self.read_patiently(at, into, watch)
+        self.read_patiently(at, into, watch)?;
+        self.seen.read(at, into);
+        Ok(())
     }
 
     fn fetch(&mut self, at: u32, known: &[&[u8]], into: &mut [u8], watch: &mut dyn Watch) -> Result<Seen, DeviceError> {
         in_range("read", at, into.len(), 0, self.facts.size)?;
-        let own = self.seen.get(at as usize..at as usize + into.len()).map(<[u8]>::to_vec);
-        // Erased flash always gets its second look: FF here may as well mean that nothing was seen yet.
-        let own = own.filter(|own| own.iter().any(|byte| *byte != 0xFF));
+        // Erased flash always gets its second look.
+        let own = self.seen.of(at, into.len() as u32).filter(|own| own.iter().any(|byte| *byte != 0xFF));
+        let own = own.map(<[u8]>::to_vec);
         let known: Vec<&[u8]> =
             known.iter().copied().chain(own.as_deref()).filter(|known| known.len() == into.len()).collect();
         let seen = self.fetch_proven(at, &known, into, watch)?;
-        if seen == Seen::Proven
-            && let Some(place) = self.seen.get_mut(at as usize..at as usize + into.len())
-        {
-            place.copy_from_slice(into);
+        if seen == Seen::Proven {
+            self.seen.proven(at, into, self.loader.losses());
         }
         Ok(seen)
+    }
+
+    fn still(&self, at: u32, len: u32) -> Option<&[u8]> {
+        self.seen.still(at, len, self.loader.losses())
+    }
+
+    fn losses(&self) -> Option<u32> {
+        Some(self.loader.losses())
     }
 
     fn compare(&mut self, at: u32, expected: &[u8], watch: &mut dyn Watch) -> Result<Vec<u32>, DeviceError> {
@@ -199,7 +209,9 @@ impl ReadFlash for UartFlash {
             watch.checkpoint()?;
             let (bytes, later) = rest.split_at(block.len as usize);
             rest = later;
-            if !self.same(block.start, bytes)? {
+            if self.same(block.start, bytes)? {
+                self.seen.proven(block.start, bytes, self.loader.losses());
+            } else {
                 for (sector, bytes) in (block.start..).step_by(SECTOR as usize).zip(bytes.chunks(SECTOR as usize)) {
                     watch.checkpoint()?;
                     if !self.same(sector, bytes)? {
@@ -269,6 +281,7 @@ impl WriteFlash for UartFlash {
 
     fn erase(&mut self, unit: EraseUnit, at: u32) -> Result<(), DeviceError> {
         may_erase(unit, at, self.guard(), self.facts.size)?;
+        self.seen.changed();
         self.write_speed()?;
         let code = match unit {
             EraseUnit::Sector => EraseCode::Sector,
@@ -301,6 +314,7 @@ impl WriteFlash for UartFlash {
         if data.iter().all(|byte| *byte == 0xFF) {
             return Ok(());
         }
+        self.seen.changed();
         self.write_speed()?;
         if self.loader.dialect == Dialect::Basic && self.loader.locked {
             self.erase(EraseUnit::Sector, at)?;

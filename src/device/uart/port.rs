@@ -30,6 +30,9 @@ const ZEROS: [u8; 8] = [0; 8];
 /// Filler programs nothing when it lands in a torn write, and starts no frame.
 const FILLER: [u8; 256] = [0xFF; 256];
 
+/// How long after its last answer a loader is sure to be there still: a good part of the second after which a basic one
+/// that hears nothing resets the chip (§3.1).
+const PATIENCE: Duration = Duration::from_millis(400);
 /// Addresses of changing requests that an answer may still come for.
 const REMEMBERED: usize = 64;
 
@@ -50,6 +53,10 @@ pub(super) struct Port {
     stray: Option<u32>,
     /// The chip's CRC speed in bytes per second, for time limits.
     pub crc_rate: u32,
+    /// When the last answer came.
+    answered: Duration,
+    /// How often the chip was left alone so long that its loader may have given up in between.
+    pub gaps: u32,
 }
 
 impl Port {
@@ -64,6 +71,8 @@ impl Port {
             meant: VecDeque::new(),
             stray: None,
             crc_rate: ASSUMED_CRC_RATE,
+            answered: Duration::ZERO,
+            gaps: 0,
         }
     }
 
@@ -81,6 +90,11 @@ impl Port {
         self.stray.take()
     }
 
+    /// Whether the last answer is so long ago that the loader may have given up.
+    pub fn left_alone(&self) -> bool {
+        self.clock.now().saturating_sub(self.answered) > PATIENCE
+    }
+
     pub fn baud(&self) -> u32 {
         self.wire.baud()
     }
@@ -91,6 +105,7 @@ impl Port {
 
     /// Hands a request to the wire and waits for nothing.
     pub fn tell(&mut self, request: &Request<'_>) -> Result<(), LinkError> {
+        self.gaps += u32::from(self.left_alone());
         if let Some(at) = request.changes_at() {
             self.meant.push_back(at);
             if self.meant.len() > REMEMBERED {
@@ -139,6 +154,7 @@ impl Port {
         loop {
             while let Some(reply) = self.decoder.next() {
                 if request.accepts(&reply).is_some() {
+                    self.answered = self.clock.now();
                     self.clean &= self.decoder.skipped() == skipped;
                     return Ok(Some(reply));
                 }

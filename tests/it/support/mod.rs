@@ -5,6 +5,8 @@ pub mod bench;
 pub mod hosts;
 pub mod model;
 #[cfg(unix)]
+pub mod public;
+#[cfg(unix)]
 pub mod served;
 
 use std::path::{Path, PathBuf};

@@ -89,7 +89,13 @@ fn already_there(
         mac_lost: false,
     };
     match client.run(JobSpec::AlreadyThere { spec, identity: Arc::clone(identity) })? {
-        Outcome::AlreadyThere(there) => Ok(there),
+        Outcome::AlreadyThere(there) => {
+            if there.is_some() {
+                // A write that was killed right behind its proof may have left a copy of the image.
+                unfinished::journal(&folder, &identity.chip_key).get().finished()?;
+            }
+            Ok(there)
+        }
         other => Err(unexpected("compare", &other)),
     }
 }

@@ -6,29 +6,20 @@ pub mod hosts;
 pub mod model;
 #[cfg(unix)]
 pub mod public;
+pub mod samples;
 #[cfg(unix)]
 pub mod served;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
+pub use samples::sample;
+
 /// The root of the package.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// A sample dump or firmware image, such as `dumps/ds-101jl-4gang-switch-t.bin`. `None`, said loudly, where the
-/// samples are not at hand: set `BKBENCH_SAMPLES` to their folder.
-pub fn sample(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("BKBENCH_SAMPLES").map_or_else(|| root().join("../shared"), PathBuf::from);
-    let path = folder.join(name);
-    if path.is_file() {
-        return Some(path);
-    }
-    eprintln!("SKIPPED: the sample {name} is not in {}; set BKBENCH_SAMPLES", folder.display());
-    None
 }
 
 /// Runs the binary in a folder of its own; data and settings stay in it.

@@ -75,7 +75,9 @@
 //!   alone runs on the chip, and what its CRC has proven holds until something is changed or it was out of touch. An image
 //!   that is there already is told by comparing it alone ([`job::already_there`]).
 //! - **A request can go astray**: frames of the download protocol carry no check sum. What a damaged one hit is found by the
-//!   address in its answer and by the final CRC, and put back from the survey; what is out of reach is an alarm.
+//!   address in its answer and by the final CRC, and put back from the survey; what is out of reach is an alarm. The plan says so
+//!   beforehand, its hash holds it, and the report lists what was hit. A process that ends in between leaves a record of the
+//!   address, and of every sector's CRC before the write, by which the next start finds also what nobody noticed.
 //! - **Work is done in groups of at most 64 KiB**: erase, program, read back, then the next group. A write that is cut
 //!   off leaves at most one group in between, and a basic boot loader, which locks the flash after each CRC, gets the
 //!   erase that unlocks it at each group's start.

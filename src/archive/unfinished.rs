@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{status_bytes, status_registers};
 use crate::image::rf;
 use crate::image::{Family, sha256_hex};
-use crate::job::{BackupProof, Change, Identity, Interrupted, Journal, JournalHandle, Start, WriteSpec};
+use crate::job::{BackupProof, Change, Identity, Interrupted, Journal, JournalHandle, Start, WriteSpec, sector_crcs};
 use crate::problem::{Class, Explain, Problem};
 use crate::store::journal::{self, Head, Unfinished};
 use crate::store::{StoreError, backup};
@@ -29,13 +29,16 @@ pub fn find(folder: &Path, identity: &Identity) -> Result<Option<Unfinished>, Pr
     if identity.mac_hash.is_some() {
         return Ok(None);
     }
-    // A restore that was cut off inside the RF block leaves a chip without MAC: then the torn block is the evidence.
+    // A restore that was cut off inside the RF block leaves a chip without MAC, and so does a damaged request that hit it:
+    // then the torn block is the evidence.
     let rf_torn = |left: &Unfinished| {
-        let places = [Family::Bk7231T, Family::Bk7231N].into_iter().filter_map(Family::rf_block);
-        change(left).is_some_and(Change::from_backup)
+        let mut places = [Family::Bk7231T, Family::Bk7231N].into_iter().filter_map(Family::rf_block);
+        let restored =
+            change(left).is_some_and(Change::from_backup) && rf::find(&left.image, rf_offset(left)).is_some();
+        let hit = !change(left).is_some_and(Change::from_backup) && !left.head.before.is_empty();
+        (restored || hit)
             && left.head.jedec == identity.flash.jedec
-            && places.into_iter().any(|rf| left.torn.iter().any(|torn| torn.overlaps(rf)))
-            && rf::find(&left.image, rf_offset(left)).is_some()
+            && places.any(|rf| left.torn.iter().any(|torn| torn.overlaps(rf)))
     };
     let mut found: Vec<Unfinished> = journal::all(folder).into_iter().filter(rf_torn).collect();
     Ok(if found.len() == 1 { found.pop() } else { None })
@@ -66,9 +69,15 @@ pub fn interrupted(left: &Unfinished, identity: &Identity) -> Interrupted {
         chip_key: identity.chip_key.clone(),
         distrusted: left.torn.clone(),
         edges: left.head.edges.iter().filter_map(|(at, content)| Some((*at, parse_hex(content)?))).collect(),
+        before: crcs(&left.head.before),
         status: status_bytes(left.head.status),
         chip: left.head.chip,
     }
+}
+
+fn crcs(text: &str) -> Vec<u32> {
+    let numbers = text.as_bytes().chunks(8).map(|digits| u32::from_str_radix(str::from_utf8(digits).ok()?, 16).ok());
+    numbers.collect::<Option<_>>().unwrap_or_default()
 }
 
 /// The write that was cut off, to be gone on with. `fallback` stands behind it when the backup it was begun with is
@@ -188,6 +197,7 @@ impl Journal for Record {
             mac_lost: spec.mac_lost,
             edges: edges(plan),
             torn_before: left.iter().flat_map(|left| &left.distrusted).map(|span| (span.start, span.end())).collect(),
+            before: before(plan, identity, left),
             sectors: plan.count(|action| action != crate::job::Action::Keep),
         };
         Ok(self.file.begin(&head, &spec.image)?)
@@ -204,6 +214,13 @@ impl Journal for Record {
     fn finished(&mut self) -> Result<(), Problem> {
         Ok(self.file.remove()?)
     }
+}
+
+/// The CRC of every sector before the first of the writes. Over SPI no request goes astray.
+fn before(plan: &crate::job::Plan, identity: &Identity, left: Option<&Interrupted>) -> String {
+    let known = left.map(|left| left.before.clone()).filter(|known| !known.is_empty());
+    let fresh = || if identity.abilities.chip_crc { sector_crcs(&plan.before) } else { Vec::new() };
+    known.unwrap_or_else(fresh).iter().map(|crc| format!("{crc:08x}")).collect()
 }
 
 /// The sectors that the plan's range covers only in part, with all that they shall hold.

@@ -460,9 +460,14 @@ pub(super) fn report_text(report: &WriteReport) -> String {
         )
     };
     let supply = report.supply.map(|record| format!("\nsupply    {}", record.words())).unwrap_or_default();
+    let repaired: String = report
+        .repaired
+        .iter()
+        .map(|at| format!("\nrepaired  0x{at:06X}: hit by a damaged request, put back"))
+        .collect();
     let gone: String = report.interruptions.iter().map(|gone| format!("\nlink lost {}", gone.words())).collect();
     format!(
-        "{done}\nverified  every written sector, and every kept sector of the chip\nguarded   {}\nboots     not checked\nsha256    {} (whole chip)\nprotection {}\nbackup    {}{supply}{gone}",
+        "{done}\nverified  every written sector, and every kept sector of the chip\nguarded   {}\nboots     not checked\nsha256    {} (whole chip)\nprotection {}\nbackup    {}{supply}{repaired}{gone}",
         report.guarded, report.sha256, report.protection, report.backup
     )
 }

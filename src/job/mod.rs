@@ -18,6 +18,7 @@ mod refusal;
 mod repair;
 mod report;
 pub mod spec;
+mod stray;
 mod survey;
 mod verify;
 pub mod wiring;
@@ -40,6 +41,7 @@ pub use spec::{
     BYPASS_PHRASE, BackupProof, BackupRead, Change, ConnectSpec, Extract, Interrupted, JobSpec, Outcome, ProtectGoal,
     ProvenBackup, SectorCounts, SectorState, Usual, WriteReport, WriteSpec,
 };
+pub use stray::sector_crcs;
 pub use survey::survey;
 pub use verify::{extract, verify};
 pub use wiring::{FirstSuspect, Stability, WiringReport, WiringRow, WiringSpec};

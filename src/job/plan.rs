@@ -12,8 +12,10 @@ use super::policy;
 use super::protect::{self, Protection, Range};
 use super::refusal::Refusal;
 use super::spec::{BackupProof, Change, Interrupted, SectorState, WriteSpec};
+use super::stray;
 use crate::codec::nor::StatusBytes;
 use crate::device::{Abilities, EraseUnit};
+use crate::link::WireKind;
 use crate::units::{BLOCK, SECTOR, Span, size_text};
 
 /// What happens to one sector.
@@ -85,7 +87,7 @@ pub struct Plan {
     pub span: Span,
     /// The chip's size in bytes.
     pub chip_size: u32,
-    /// The sectors of the range, as runs of the same action.
+    /// The sectors of the range, and those outside it that are put back, as runs of the same action.
     pub runs: Vec<Run>,
     /// The work, in order.
     #[serde(skip)]
@@ -212,11 +214,17 @@ impl Plan {
 /// [`Refusal`] with the rule and the facts that contradict each other.
 pub fn plan(spec: &WriteSpec, situation: &Situation<'_>) -> Result<Plan, Refusal> {
     let placed = policy::place(spec, situation)?;
+    let strays = stray::strays(spec, situation, placed.span)?;
     let interrupted = spec.interrupted.as_ref();
-    let wanted = overlay(base(situation.current, interrupted), placed.span.start, &placed.image);
+    let mut wanted = overlay(base(situation.current, interrupted), placed.span.start, &placed.image);
     let distrusted = |at| interrupted.is_some_and(|interrupted| interrupted.distrusts(at));
-    let runs = runs(situation.current, &wanted, placed.span.to_sectors(), distrusted);
-    policy::check(spec, situation, &placed, &runs)?;
+    let mut runs = runs(situation.current, &wanted, placed.span.to_sectors(), distrusted);
+    for (at, content) in &strays.mended {
+        wanted = overlay(wanted, *at, content);
+        runs.push(Run { span: Span::new(*at, SECTOR), action: afresh(content) });
+    }
+    runs.sort_by_key(|run| run.span.start);
+    policy::check(spec, situation, &placed, &runs, &strays)?;
 
     let groups = groups(&runs);
     let changes = |span: Span| runs.iter().any(|run| run.action != Action::Keep && run.span.overlaps(span));
@@ -237,8 +245,13 @@ pub fn plan(spec: &WriteSpec, situation: &Situation<'_>) -> Result<Plan, Refusal
             "{again} sectors were being changed when an earlier write was cut off; they are erased again whatever they read"
         ));
     }
-    if changes(Span::new(0, situation.identity.flash.size)) && status.is_none() {
+    notes.extend(strays.notes());
+    let works = changes(Span::new(0, situation.identity.flash.size));
+    if works && status.is_none() {
         notes.push(situation.protection.sentence.clone());
+    }
+    if works && situation.identity.wire == WireKind::Uart {
+        notes.push(stray::POLICY.to_owned());
     }
     let mut plan = Plan {
         name: spec.name.clone(),
@@ -351,6 +364,9 @@ pub(super) fn groups(runs: &[Run]) -> Vec<Group> {
 fn hash(plan: &Plan, spec: &WriteSpec, situation: &Situation<'_>) -> String {
     let mut hasher = Sha256::new();
     hasher.update(b"bkbench plan 2\0");
+    if situation.identity.wire == WireKind::Uart {
+        hasher.update(stray::POLICY);
+    }
     hasher.update(situation.identity.chip_key.as_bytes());
     for run in &plan.runs {
         hasher.update(run.span.start.to_le_bytes());

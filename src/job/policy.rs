@@ -6,6 +6,7 @@ use super::plan::{Action, Run, Situation};
 use super::protect::Range;
 use super::refusal::Refusal;
 use super::spec::{BYPASS_PHRASE, BackupProof, Change, WriteSpec};
+use super::stray::Strays;
 use crate::image::Kind;
 use crate::image::family::Family;
 use crate::image::finding::{Finding, Severity};
@@ -247,6 +248,7 @@ pub(super) fn check(
     situation: &Situation<'_>,
     placed: &Placed<'_>,
     runs: &[Run],
+    strays: &Strays,
 ) -> Result<(), Refusal> {
     let changes = |span: Span| runs.iter().any(|run| run.action != Action::Keep && run.span.overlaps(span));
     if !spec.change.from_backup()
@@ -255,7 +257,8 @@ pub(super) fn check(
         return Err(Refusal::RfBlock { span: rf });
     }
     let torn = spec.interrupted.iter().flat_map(|interrupted| &interrupted.distrusted);
-    if let Some(span) = torn.copied().find(|torn| !placed.span.to_sectors().covers(*torn)) {
+    let left_torn = |sector: Span| !placed.span.to_sectors().covers(sector) && !strays.settles(sector.start);
+    if let Some(span) = torn.copied().find(|torn| torn.pieces(SECTOR).any(left_torn)) {
         return Err(Refusal::LeavesTorn { span });
     }
     let first = situation.abilities.first_writable;
@@ -286,7 +289,7 @@ pub(super) fn check(
 }
 
 /// Where RF calibration and MAC lie on this chip.
-fn guarded(spec: &WriteSpec, situation: &Situation<'_>) -> Option<Span> {
+pub(super) fn guarded(spec: &WriteSpec, situation: &Situation<'_>) -> Option<Span> {
     let before = || spec.interrupted.as_ref().and_then(|left| left.chip).and_then(Family::rf_block);
     situation.identity.rf_block.or_else(before)
 }

@@ -152,6 +152,12 @@ pub enum Refusal {
         /// The first of those ranges.
         span: Span,
     },
+    /// A damaged request of the earlier write hit what this one may not write.
+    #[error("0x{at:06X} changed since the write began, and may not be written by it")]
+    HitGuarded {
+        /// The sector.
+        at: u32,
+    },
     /// The protection is in the way and cannot be lifted.
     #[error("{span} is write-protected and the protection cannot be lifted: {why}")]
     Locked {
@@ -271,6 +277,13 @@ impl Explain for Refusal {
                 "sectors that were torn in mid-erase may read right now and wrong later (rule 9)",
                 "finish the earlier write with `bkbench resume`, over the wire it was begun on, or put the backup back \
                  with `bkbench restore`"
+                    .to_owned(),
+            ),
+            Self::HitGuarded { .. } => (
+                "E436",
+                "a damaged request hit the boot loader, or RF calibration and MAC (rule 3)",
+                "do not reset the module and do not take its supply away: it may not start again; connect over SPI and \
+                 restore the backup"
                     .to_owned(),
             ),
             Self::Locked { .. } => (

@@ -46,6 +46,7 @@ pub(super) fn put_back(
         for at in &hit {
             let Some(content) = sector(expected, *at) else { continue };
             put(device, *at, content, run)?;
+            run.repaired(*at);
         }
         if let Some(journal) = journal {
             journal.get().group_done(&spans).map_err(JobError::Journal)?;

@@ -90,6 +90,10 @@ pub trait Reporter: Watch {
     fn pause(&mut self, time: Duration) -> Result<(), Cancelled>;
     /// Time on the link's clock.
     fn now(&self) -> Duration;
+    /// A kept sector was hit by a damaged request, and was put back.
+    fn repaired(&mut self, at: u32);
+    /// Those sectors so far, in order.
+    fn repairs(&self) -> Vec<u32>;
     /// Times that the link was gone in this job so far.
     fn interruptions(&self) -> Vec<Interruption>;
     /// What was found and done again after the last of them, in words.

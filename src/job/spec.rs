@@ -250,6 +250,9 @@ pub struct Interrupted {
     pub distrusted: Vec<Span>,
     /// Whole sectors, by offset, that the image covers only in part: what they were to hold in the end.
     pub edges: Vec<(u32, Vec<u8>)>,
+    /// The CRC of every sector before the first of the writes that were cut off ([`super::sector_crcs`]); empty where
+    /// none were recorded, as over SPI, where no request goes astray.
+    pub before: Vec<u32>,
     /// The status registers before the first of the writes that were cut off.
     pub status: Option<StatusBytes>,
     /// The chip as it was identified before.
@@ -404,6 +407,8 @@ pub struct WriteReport {
     pub sha256: String,
     /// What had to be done again.
     pub retries: u32,
+    /// Kept sectors that a damaged request had hit, by offset: each was put back and compared.
+    pub repaired: Vec<u32>,
     /// What was seen of the computer's supply meanwhile; `None` where the computer does not tell.
     pub supply: Option<supply::Record>,
     /// Times that the link was gone meanwhile.

@@ -149,6 +149,7 @@ pub fn write(
         kept_proven: true,
         sha256: hex(&Sha256::digest(&plan.wanted)),
         retries: run.retries(),
+        repaired: run.repairs(),
         supply: run.supply(),
         interruptions: run.interruptions(),
         speed: device.facts().speed,
@@ -320,7 +321,12 @@ fn write_group(
             Ok(found) if found.is_empty() => return Ok(()),
             Ok(found) => (wrong, disturbed) = (found, None),
             Err(JobError::Device(error)) if error.may_pass() || matches!(error, DeviceError::Misdirected { .. }) => {
-                if matches!(error, DeviceError::Misdirected { .. }) {
+                if let DeviceError::Misdirected { instead, .. } = error {
+                    // On the disk first: whoever ends this process before the sector is put back has it on record.
+                    let hit = Span::new(instead % plan.chip_size, 1).to_sectors();
+                    if let Some(journal) = journal {
+                        journal.get().group_started(&[hit]).map_err(JobError::Journal)?;
+                    }
                     run.note(Level::Error, error.to_string());
                     put_back(device, &present(plan, done), |at| group.touches(at), journal, run)?;
                 }

@@ -1,5 +1,6 @@
 //! A job's link to the world while it runs: events out, commands in.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
@@ -68,6 +69,7 @@ pub(super) struct Runner<'a> {
     supply: Option<Watcher<'a>>,
     protection: Option<Arc<Protection>>,
     interruptions: Vec<Interruption>,
+    repaired: BTreeSet<u32>,
 }
 
 impl<'a> Runner<'a> {
@@ -85,6 +87,7 @@ impl<'a> Runner<'a> {
             supply: None,
             protection: None,
             interruptions: Vec::new(),
+            repaired: BTreeSet::new(),
         }
     }
 
@@ -282,6 +285,14 @@ impl Reporter for Runner<'_> {
 
     fn now(&self) -> Duration {
         self.timeline.now()
+    }
+
+    fn repaired(&mut self, at: u32) {
+        self.repaired.insert(at);
+    }
+
+    fn repairs(&self) -> Vec<u32> {
+        self.repaired.iter().copied().collect()
     }
 
     fn interruptions(&self) -> Vec<Interruption> {

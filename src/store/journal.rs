@@ -68,6 +68,10 @@ pub struct Head {
     pub edges: Vec<(u32, String)>,
     /// Ranges that earlier writes left torn, as offset and end.
     pub torn_before: Vec<(u32, u32)>,
+    /// CRC of every sector before the first of the writes that were cut off, eight hex digits each, where a damaged
+    /// request could hit any of them; else empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub before: String,
     /// Sectors that the plan changes.
     pub sectors: u32,
 }
@@ -287,6 +291,7 @@ mod tests {
             mac_lost: false,
             edges: Vec::new(),
             torn_before: Vec::new(),
+            before: String::new(),
             sectors: 2,
         }
     }

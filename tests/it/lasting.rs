@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use bkbench::archive::unfinished;
 use bkbench::device::Level;
-use bkbench::job::{BackupProof, BackupRead, JobSpec, Outcome, Phase, WriteReport};
+use bkbench::job::{BackupProof, BackupRead, JobSpec, Outcome, Phase, WriteReport, WriteSpec};
 use bkbench::link::WireKind;
-use bkbench::link::sim::{Cen, Effect, Module, Setup};
+use bkbench::link::sim::{Cen, Effect, Faults, Module, Setup};
 use bkbench::problem::{Class, Problem};
 use bkbench::session::{Command, LinkState, What};
 
@@ -25,7 +25,7 @@ fn module(name: &str, cen: Cen, seed: u64) -> Module {
     Module::new(Setup::new(name).expect("a module").wire(WireKind::Uart).cen(cen).seed(seed)).expect("a module")
 }
 
-/// A session over whatever module the cell holds, at 921600 baud. The chip file is a name only: it makes the link one
+/// A session over whatever module the cell holds; 921600 baud, or about as many hertz. The chip file is a name only: it makes the link one
 /// that can come back.
 fn session(folder: &Path, module: &Rc<RefCell<Module>>) -> Bench {
     let plugged = Rc::clone(module);
@@ -65,12 +65,7 @@ fn write(bench: &mut Bench, folder: &Path, content: &[u8], backup: &BackupProof)
     start_write(bench, folder, spec, agreed)
 }
 
-fn start_write(
-    bench: &mut Bench,
-    folder: &Path,
-    spec: bkbench::job::WriteSpec,
-    agreed: String,
-) -> Result<Arc<WriteReport>, Problem> {
+fn start_write(bench: &mut Bench, folder: &Path, spec: WriteSpec, agreed: String) -> Result<Arc<WriteReport>, Problem> {
     let key = bench.view().identity.expect("identified").chip_key.clone();
     let journal = Some(unfinished::journal(&folder.join("journal"), &key));
     match bench.run(JobSpec::Write { spec, agreed, journal })? {
@@ -278,4 +273,39 @@ fn a_plug_that_never_holds_ends_the_job_with_a_name() {
     module.borrow().unplug_after(0x8_0000);
     let problem = back_up(&mut bench).expect_err("a loose plug");
     assert_eq!((problem.code, problem.class), ("E507", Class::NoDevice), "{problem}");
+}
+
+#[test]
+fn a_write_over_a_programmer_s_spi_goes_on_too() {
+    let content = Numbers(8).bytes(0x2_1234);
+    for case in 0..cases(4, 100) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let setup = Setup::new("wb2s").expect("a module").wire(WireKind::Spi).seed(1);
+        let module = Rc::new(RefCell::new(Module::new(setup).expect("a module")));
+        let mut bench = session(folder.path(), &module);
+        let backup = bench.back_up();
+        let spec = WriteSpec { protect_after: true, ..image(&content, Some(AT), &backup) };
+        let agreed = bench.plan(&spec).expect("a plan").hash.clone();
+        let mut wanted = module.borrow().flash();
+        wanted[AT as usize..AT as usize + content.len()].copy_from_slice(&content);
+        let status = module.borrow().stored_status();
+        let changes = [0x01, 0x02, 0x11, 0x20, 0x31, 0xD8];
+        let so_far =
+            module.borrow().operations().iter().filter(|operation| changes.contains(&operation.opcode)).count() as u64;
+        // Some 580 changes in all, those of the protection included.
+        let cut = so_far + 1 + u64::from(Numbers(u64::from(case) + 50).below(570));
+        module.borrow().set_faults(Faults { unplug: Some(cut), ..Faults::default() });
+        let plugged = Rc::clone(&module);
+        bench.on_event(move |event, _| {
+            if matches!(event.what, What::Link(LinkState::Away { .. })) {
+                plugged.borrow().plug_in();
+            }
+        });
+        let text = format!("case {case}, pulled after change {cut}");
+        let report =
+            start_write(&mut bench, folder.path(), spec, agreed).unwrap_or_else(|problem| panic!("{text}: {problem}"));
+        assert_eq!(report.interruptions.len(), 1, "{text}");
+        assert!(module.borrow().flash() == wanted, "{text}");
+        assert_eq!(module.borrow().stored_status(), status, "{text}: the protection was not put back");
+    }
 }

@@ -28,6 +28,7 @@ mod screens;
 #[cfg(unix)]
 mod serial;
 mod session;
+mod strays;
 mod supply;
 mod support;
 mod transcripts;

@@ -117,7 +117,7 @@ fn a_write_whose_cable_is_pulled_says_what_to_do_and_goes_on_by_itself() {
         "link away, 58 s left",
         "cable was pulled",
         "Put the cable back: the job goes on by itself. 58 s left; Esc",
-        "write waits:",
+        "write waits for its cable",
     ] {
         assert!(shots[0].contains(wanted), "{wanted:?}:\n{}", shots[0]);
     }

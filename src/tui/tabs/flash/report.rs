@@ -39,6 +39,8 @@ pub fn text(ended: &Ended) -> Vec<String> {
                 "not checked:".to_owned(),
             ];
             lines.extend(report.not_checked.iter().map(|what| format!("· {what}")));
+            let repaired = |at: &u32| format!("repaired: 0x{at:06X}, hit by a damaged request, put back");
+            lines.extend(report.repaired.iter().map(repaired));
             if !report.interruptions.is_empty() {
                 lines.extend([String::new(), "the link was lost:".to_owned()]);
                 lines.extend(report.interruptions.iter().map(|gone| format!("· {}", gone.words())));

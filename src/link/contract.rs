@@ -394,6 +394,14 @@ pub enum LinkError {
     /// A transcript.
     #[error(transparent)]
     Tape(#[from] TapeError),
+    /// The system gave a transfer up because it took too long. How much of it went out is not known.
+    #[error("{name}: a transfer took too long: {why}")]
+    TimedOut {
+        /// The node.
+        name: String,
+        /// The driver's words.
+        why: String,
+    },
     /// Anything else the driver said.
     #[error("{name}: {why}")]
     Io {
@@ -556,13 +564,16 @@ impl Explain for LinkError {
             ),
             Self::Net(error) => error.explain(),
             Self::Tape(error) => error.explain(),
-            Self::Io { .. } => Problem::new(
-                Class::Host,
-                "E211",
-                what,
-                "the system's driver reported an error",
-                "run `bkbench links` to see what the port needs",
-            ),
+            Self::TimedOut { .. } | Self::Io { .. } => {
+                let (cause, remedy) = match self {
+                    Self::TimedOut { .. } => (
+                        "the computer was too busy to carry the transfer out in time, again and again",
+                        "end other programs, or use a higher clock: the kernel allows a slow one hardly more than its own time",
+                    ),
+                    _ => ("the system's driver reported an error", "run `bkbench links` to see what the port needs"),
+                };
+                Problem::new(Class::Host, "E211", what, cause, remedy)
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use spidev::{SpiModeFlags, Spidev, SpidevOptions, SpidevTransfer};
 
 use super::contract::{LinkError, SpiLink};
-use super::spidev::{ENTRY_HZ, Node, bufsiz, frames_in_message, longest_frame, open_error};
+use super::spidev::{ENTRY_HZ, Node, bufsiz, frames_in_message, longest_frame, open_error, transfer_error};
 
 struct Bus {
     name: String,
@@ -30,9 +30,7 @@ impl Bus {
             part.cs_change = u8::from(index < last);
             parts.push(part);
         }
-        self.spi
-            .transfer_multiple(&mut parts)
-            .map_err(|error| LinkError::Io { name: self.name.clone(), why: error.to_string() })
+        self.spi.transfer_multiple(&mut parts).map_err(|error| transfer_error(&self.name, &error))
     }
 
     fn configure(&mut self, options: &SpidevOptions, what: String) -> Result<(), LinkError> {

@@ -3,7 +3,7 @@
 use rppal::spi::{Bus, Error, Mode, Segment, SlaveSelect, Spi};
 
 use super::contract::{LinkError, SpiLink};
-use super::spidev::{ENTRY_HZ, Node, bufsiz, frames_in_message, longest_frame, open_error};
+use super::spidev::{ENTRY_HZ, Node, bufsiz, frames_in_message, longest_frame, open_error, transfer_error};
 
 struct Header {
     name: String,
@@ -63,9 +63,10 @@ impl Header {
             segment.set_ss_change(index < last);
             segments.push(segment);
         }
-        self.spi
-            .transfer_segments(&segments)
-            .map_err(|error| LinkError::Io { name: self.name.clone(), why: error.to_string() })
+        self.spi.transfer_segments(&segments).map_err(|error| match error {
+            Error::Io(io) => transfer_error(&self.name, &io),
+            other => LinkError::Io { name: self.name.clone(), why: other.to_string() },
+        })
     }
 }
 

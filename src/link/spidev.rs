@@ -135,6 +135,15 @@ pub(super) fn open_error(node: Node, error: &std::io::Error) -> LinkError {
     }
 }
 
+/// What a transfer failed with.
+pub(super) fn transfer_error(name: &str, error: &std::io::Error) -> LinkError {
+    let (name, why) = (name.to_owned(), error.to_string());
+    match error.kind() {
+        std::io::ErrorKind::TimedOut => LinkError::TimedOut { name, why },
+        _ => LinkError::Io { name, why },
+    }
+}
+
 /// The most bytes the kernel takes in one message.
 pub(super) fn bufsiz() -> usize {
     let text = std::fs::read_to_string("/sys/module/spidev/parameters/bufsiz").unwrap_or_default();
@@ -210,6 +219,14 @@ mod tests {
         let header = LinkSpec::parse("spi:0.0?cen=none&driver=linux").unwrap();
         let opened = open_below(pi_5.path(), &header);
         assert!(!matches!(opened, Err(LinkError::BootEeprom { .. })), "the header's bus of a Pi 5 is free");
+    }
+
+    #[test]
+    fn a_transfer_that_the_kernel_gave_up_is_told_from_other_errors() {
+        // ETIMEDOUT and EMSGSIZE.
+        let of = |number| transfer_error("/dev/spidev0.0", &std::io::Error::from_raw_os_error(number));
+        assert!(matches!(of(110), LinkError::TimedOut { .. }));
+        assert!(matches!(of(90), LinkError::Io { .. }));
     }
 
     #[test]

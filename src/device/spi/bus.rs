@@ -16,6 +16,18 @@ const LOOK_TIME: Duration = Duration::from_micros(64);
 /// A frame of a read takes at most this long, so that a job can be stopped between two of them.
 const FRAME_TIME: Duration = Duration::from_millis(50);
 
+/// Pauses before a transfer that a busy computer gave up is made again.
+const PAUSES: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(50), Duration::from_millis(250)];
+
+/// What became of a command that changes the flash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It went out whole behind a write enable.
+    Made,
+    /// It went out, or a part of it, or nothing.
+    Doubtful,
+}
+
 /// What is waited for, and for how long.
 #[derive(Clone, Copy)]
 pub(super) struct Busy {
@@ -41,6 +53,10 @@ pub(in crate::device) struct NorBus {
     wire: Box<dyn SpiLink>,
     clock: Rc<dyn Clock>,
     frame: Vec<u8>,
+    /// The frame as it went out, for the case that it has to go out again.
+    sent: Vec<u8>,
+    /// Transfers that the system gave up and that were made again.
+    repeated: u32,
     /// Highest clock of the plain read command; above it a dummy byte is needed.
     pub plain_read_limit: u32,
     /// How many address bytes reads, programs and erases carry.
@@ -49,15 +65,45 @@ pub(in crate::device) struct NorBus {
 
 impl NorBus {
     pub fn new(wire: Box<dyn SpiLink>, clock: Rc<dyn Clock>) -> Self {
-        Self { wire, clock, frame: Vec::new(), plain_read_limit: u32::MAX, addressing: Addressing::Three }
+        Self {
+            wire,
+            clock,
+            frame: Vec::new(),
+            sent: Vec::new(),
+            repeated: 0,
+            plain_read_limit: u32::MAX,
+            addressing: Addressing::Three,
+        }
     }
 
     /// One frame; the answer is as long as the question.
     pub fn transfer(&mut self, question: &[u8]) -> Result<&[u8], LinkError> {
         self.frame.clear();
         self.frame.extend_from_slice(question);
-        self.wire.exchange(&mut self.frame)?;
+        self.exchange()?;
         Ok(&self.frame)
+    }
+
+    /// The frame that was put together, again after a pause where a busy computer gave the transfer up. Only for frames that
+    /// may go out twice: reads, and what changes nothing.
+    fn exchange(&mut self) -> Result<(), LinkError> {
+        self.sent.clone_from(&self.frame);
+        for pause in PAUSES {
+            match self.wire.exchange(&mut self.frame) {
+                Err(LinkError::TimedOut { .. }) => {
+                    self.repeated += 1;
+                    self.clock.sleep(pause);
+                    self.frame.clone_from(&self.sent);
+                }
+                other => return other,
+            }
+        }
+        self.wire.exchange(&mut self.frame)
+    }
+
+    /// How many transfers were made again since the last call.
+    pub fn take_repeated(&mut self) -> u32 {
+        std::mem::take(&mut self.repeated)
     }
 
     /// One frame whose answer does not matter.
@@ -87,7 +133,7 @@ impl NorBus {
     pub fn read(&mut self, at: u32, into: &mut [u8]) -> Result<(), LinkError> {
         let fast = self.wire.clock() > self.plain_read_limit;
         let header = opcode::read(&mut self.frame, fast, self.addressing, at, into.len());
-        self.wire.exchange(&mut self.frame)?;
+        self.exchange()?;
         if let Some(data) = self.frame.get(header..) {
             into.copy_from_slice(data);
         }
@@ -135,7 +181,28 @@ impl NorBus {
     /// work. The three go out together: without WEL the part drops the command by itself.
     ///
     /// `usual` is how long such work takes until it is worth looking; it follows what is seen.
-    pub(super) fn change(&mut self, command: &[u8], busy: Busy, usual: &mut Duration) -> Result<(), DeviceError> {
+    ///
+    /// A transfer that the system gave up is not made again blindly: what began goes to its end first. If write enable still
+    /// stands then, the command did not act, and all three go out again; else only reading back can tell.
+    pub(super) fn change(&mut self, command: &[u8], busy: Busy, usual: &mut Duration) -> Result<Change, DeviceError> {
+        for pause in PAUSES {
+            match self.change_once(command, busy, usual) {
+                Err(DeviceError::Link(LinkError::TimedOut { .. })) => {
+                    self.repeated += 1;
+                    self.clock.sleep(pause);
+                    self.follow(busy)?;
+                    if self.status(opcode::READ_STATUS_1)? & opcode::WEL == 0 {
+                        return Ok(Change::Doubtful);
+                    }
+                    self.send(&[opcode::WRITE_DISABLE])?;
+                }
+                other => return other.map(|()| Change::Made),
+            }
+        }
+        self.change_once(command, busy, usual).map(|()| Change::Made)
+    }
+
+    fn change_once(&mut self, command: &[u8], busy: Busy, usual: &mut Duration) -> Result<(), DeviceError> {
         let (mut enable, mut look) = ([opcode::WRITE_ENABLE], opcode::read_status(opcode::READ_STATUS_1));
         self.frame.clear();
         self.frame.extend_from_slice(command);
@@ -170,7 +237,7 @@ impl NorBus {
             if let Some(first) = self.frame.first_mut() {
                 *first = opcode::READ_STATUS_1;
             }
-            self.wire.exchange(&mut self.frame)?;
+            self.exchange()?;
             let status = self.frame.last().copied().unwrap_or(NOBODY);
             if status & opcode::WIP == 0 {
                 let at_once = self.frame.get(1).is_some_and(|first| first & opcode::WIP == 0);
@@ -194,7 +261,16 @@ impl NorBus {
         for _ in 0..rounds {
             let (mut enable, mut disable) = ([opcode::WRITE_ENABLE], [opcode::WRITE_DISABLE]);
             let (mut set, mut clear) = (look, look);
-            self.wire.exchange_all(&mut [&mut enable, &mut set, &mut disable, &mut clear])?;
+            match self.wire.exchange_all(&mut [&mut enable, &mut set, &mut disable, &mut clear]) {
+                // The next round begins with the same, whatever went out of this one.
+                Err(LinkError::TimedOut { .. }) => {
+                    self.repeated += 1;
+                    self.clock.sleep(PAUSES[0]);
+                    self.send(&[opcode::WRITE_DISABLE])?;
+                    continue;
+                }
+                other => other?,
+            }
             for ([_, status], wanted) in [(set, opcode::WEL), (clear, 0)] {
                 if status & (opcode::WIP | opcode::WEL) != wanted {
                     self.send(&[opcode::WRITE_DISABLE])?;

@@ -4,6 +4,8 @@
 mod access_tests;
 mod bare;
 mod bus;
+#[cfg(test)]
+mod busy_tests;
 mod entry;
 mod evidence;
 mod hand;
@@ -15,12 +17,12 @@ mod tune;
 use std::rc::Rc;
 use std::time::Duration;
 
-use self::bus::Busy;
 pub(super) use self::bus::NorBus;
+use self::bus::{Busy, Change};
 pub(super) use self::entry::Entered;
 pub(super) use self::evidence::plausible;
 use super::attach::AttachOptions;
-use super::contract::{Abilities, DeviceError, EraseUnit, Facts, ReadFlash, SectorData, Watch, WriteFlash};
+use super::contract::{Abilities, DeviceError, EraseUnit, Facts, ReadFlash, SectorData, Unwatched, Watch, WriteFlash};
 use super::guard::{in_range, may_erase, wait};
 use super::status::{StatusAccess, carry_out};
 use super::tie::Tie;
@@ -34,6 +36,8 @@ use crate::units::{BLOCK, PAGE, SECTOR, Span, clock_text};
 const ID_READS: usize = 5;
 /// Rounds of write enable and write disable that have to be taken (spi-flash.md §11).
 const ENABLE_ROUNDS: usize = 64;
+/// Commands in doubt that are made again, once reading back shows that they were not carried out.
+const DOUBTS: u32 = 5;
 /// How long CEN is held low to start the firmware (spi-flash.md §2: 100 ms is enough).
 const RESET_PULSE: Duration = Duration::from_millis(100);
 
@@ -111,6 +115,10 @@ impl SpiFlash {
             at += piece.len() as u32;
             watch.advance(piece.len() as u64);
         }
+        let repeated = self.bus.take_repeated();
+        if repeated > 0 {
+            watch.retried(format!("the computer was too busy: {repeated} transfers were made again"));
+        }
         Ok(())
     }
 
@@ -129,9 +137,27 @@ impl SpiFlash {
     }
 
     /// WREN, the proof that it took, one command, and the end of its work. Every change of the flash passes here.
-    fn change(&mut self, command: &[u8], busy: Busy, usual: &mut Duration) -> Result<(), DeviceError> {
+    fn change(&mut self, command: &[u8], busy: Busy, usual: &mut Duration) -> Result<Change, DeviceError> {
         self.is_behind_cen()?;
         self.bus.change(command, busy, usual)
+    }
+
+    /// The same until the flash holds `wanted` at `busy.at`, where it is in doubt whether the command was carried out.
+    fn change_to(
+        &mut self,
+        command: &[u8],
+        busy: Busy,
+        usual: &mut Duration,
+        wanted: &[u8],
+    ) -> Result<(), DeviceError> {
+        for _ in 0..DOUBTS {
+            if self.change(command, busy, usual)? == Change::Made
+                || self.differing(busy.at, wanted, &mut Unwatched)?.is_empty()
+            {
+                return Ok(());
+            }
+        }
+        Err(DeviceError::NoAnswer { request: busy.request, at: busy.at })
     }
 
     fn is_behind_cen(&self) -> Result<(), DeviceError> {
@@ -239,7 +265,8 @@ impl WriteFlash for SpiFlash {
         };
         let poll = Duration::from_millis(poll);
         self.bus.wait_idle(Busy { request: "erase", at, limit: self.limits.block_erase, poll })?;
-        self.change(&command, Busy { request: "erase", at, limit, poll }, usual)?;
+        let erased = vec![0xFF; unit.bytes() as usize];
+        self.change_to(&command, Busy { request: "erase", at, limit, poll }, usual, &erased)?;
         self.usual = Typical { sector_erase, block_erase, ..self.usual };
         Ok(())
     }
@@ -259,7 +286,7 @@ impl WriteFlash for SpiFlash {
                 .ok_or(DeviceError::OutOfRange { request: "program", at: page.start, first: at, end: at + SECTOR })?;
             let busy = busy(page.start, self.limits.page_program);
             let mut usual = self.usual.page_program;
-            self.change(&command, busy, &mut usual)?;
+            self.change_to(&command, busy, &mut usual, bytes)?;
             self.usual.page_program = usual;
         }
         Ok(())
@@ -324,6 +351,7 @@ impl StatusAccess for SpiFlash {
         command.extend_from_slice(write.values());
         // Too rare to learn from.
         let mut usual = Duration::ZERO;
-        self.change(&command, busy, &mut usual)
+        // Whether it was carried out is read back from the registers in any case.
+        self.change(&command, busy, &mut usual).map(|_| ())
     }
 }

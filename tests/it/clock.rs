@@ -1,7 +1,11 @@
 //! The clock that tunes itself, and how long the work takes at it, on the simulated module's own clock: exact figures.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bkbench::device::EraseUnit;
 use bkbench::job::{JobSpec, Outcome};
 use bkbench::link::sim::{Effect, Faults, Module, Setup};
 use bkbench::session::What;
@@ -156,21 +160,36 @@ fn a_firmware_write_takes_little_more_than_the_parts_own_times_and_the_bus() {
         let mut bench = Bench::over(&module);
         let backup = bench.back_up();
         module.clear_operations();
+        let plan = Rc::new(RefCell::new(None));
+        let seen = Rc::clone(&plan);
+        bench.on_event(move |event, _| {
+            if let What::Planned { plan, .. } = &event.what {
+                *seen.borrow_mut() = Some(Arc::clone(plan));
+            }
+        });
         let report = bench.write(image(&firmware, None, &backup)).expect("written");
         assert!(report.verified && report.kept_proven && report.retries == 0);
-        let busy = |opcode| {
-            let done = module.operations().into_iter().filter(|done| done.opcode == opcode).count() as u32;
-            (done, module.part().busy_time(opcode) * done)
-        };
-        let (erase, program) = (busy(0x20).1 + busy(0xD8).1, busy(0x02));
-        assert!(program.0 > 2000, "{program:?}");
-        // Survey, pages, what is read back, and the whole chip once more; the last two at half the clock.
+        let plan = plan.borrow_mut().take().expect("a plan");
+        // What the plan says has to be done, whatever was done: its erases, the pages of its sectors that are not empty.
+        let count =
+            |unit| plan.groups.iter().flat_map(|group| &group.erases).filter(|(one, _)| *one == unit).count() as u32;
+        let (sectors, blocks) = (count(EraseUnit::Sector), count(EraseUnit::Block));
+        let programs = plan.groups.iter().flat_map(|group| &group.programs);
+        let pages = programs
+            .flat_map(|at| plan.wanted[*at as usize..*at as usize + 4096].chunks(256))
+            .filter(|page| page.iter().any(|byte| *byte != 0xFF))
+            .count() as u32;
+        assert!(pages > 2000 && sectors + blocks > 10, "{pages} pages, {sectors} sectors, {blocks} blocks");
+        let done = |opcode| module.operations().into_iter().filter(|done| done.opcode == opcode).count() as u32;
+        assert_eq!((done(0x20), done(0xD8), done(0x02)), (sectors, blocks, pages), "{part}: nothing beside the plan");
+        let busy = |opcode, count: u32| module.part().busy_time(opcode) * count;
+        let work = busy(0x20, sectors) + busy(0xD8, blocks) + busy(0x02, pages);
+        // Survey, pages, the touched sectors read back, and the whole chip once more; the last two at half the clock.
         let size = f64::from(module.part().size);
-        let written = f64::from(
-            (report.sectors.erased + report.sectors.programmed).min(size as u32 / 4096 - report.sectors.kept),
-        ) * 4096.0;
-        let bytes = size + f64::from(program.0) * 260.0 + 2.0 * (written + size);
-        let sum = erase + program.1 + Duration::from_secs_f64(bytes * 8.0 / f64::from(clock(&bench)));
+        let touched: u32 = plan.groups.iter().flat_map(|group| group.sectors()).map(|span| span.len).sum();
+        assert!(touched <= module.part().size - report.sectors.kept * 4096);
+        let bytes = size + f64::from(pages) * 260.0 + 2.0 * (f64::from(touched) + size);
+        let sum = work + Duration::from_secs_f64(bytes * 8.0 / f64::from(clock(&bench)));
         let ratio = report.took.as_secs_f64() / sum.as_secs_f64();
         println!("{part}: {:?} for {sum:?}, ratio {ratio:.3}", report.took);
         assert!(ratio <= 1.2, "{part}: {:?} for {sum:?}", report.took);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::device::testing::{Recorder, image, sector};
 use crate::device::{AttachOptions, DeviceError, EraseUnit, WriteFlash, attach};
 use crate::link::sim::{Module, Setup};
-use crate::link::{LinkError, SpiLink, Wire};
+use crate::link::{Link, LinkError, SpiLink, Wire};
 use crate::problem::Explain;
 
 /// Gives up one in so many transfers, at times that look random, after so many of their frames went out.
@@ -65,21 +65,24 @@ impl SpiLink for Overloaded {
 }
 
 /// A module behind such a computer.
-fn attached(one_in: u32, sent: usize) -> (Module, Rc<Cell<u32>>, Result<Box<dyn WriteFlash>, DeviceError>) {
+fn overloaded(one_in: u32, sent: usize) -> (Module, Rc<Cell<u32>>, Link) {
     let module = Module::new(Setup::new("wb2s").unwrap().image(image()).locked(false)).unwrap();
     let mut link = module.link();
     let Wire::Spi(wire) = link.wire else { panic!("SPI") };
     let changes = Rc::new(Cell::new(0));
     link.wire = Wire::Spi(Box::new(Overloaded { wire, one_in, sent, dice: 1, changes: Rc::clone(&changes) }));
-    let flash = attach(link, &AttachOptions::default(), &mut Recorder::default());
-    (module, changes, flash)
+    (module, changes, link)
+}
+
+fn try_attach(link: Link) -> Result<Box<dyn WriteFlash>, DeviceError> {
+    attach(link, &AttachOptions::default(), &mut Recorder::default())
 }
 
 #[test]
 fn reads_are_made_again() {
     for sent in [0, 1] {
-        let (_, _, flash) = attached(20, sent);
-        let mut flash = flash.unwrap();
+        let (_module, _, link) = overloaded(20, sent);
+        let mut flash = try_attach(link).unwrap();
         let mut content = vec![0; 0x4_0000];
         let mut watch = Recorder::default();
         flash.read(0, &mut content, &mut watch).unwrap();
@@ -93,8 +96,8 @@ fn a_change_whose_transfer_was_given_up_is_made_once_and_right() {
     // Of write enable, look and command nothing, one, two or all went out.
     for sent in 0..=3 {
         for one_in in [15, 20] {
-            let (module, changes, flash) = attached(one_in, sent);
-            let mut flash = flash.unwrap();
+            let (module, changes, link) = overloaded(one_in, sent);
+            let mut flash = try_attach(link).unwrap();
             let data = sector(9);
             for at in (0x10_0000..0x10_8000).step_by(0x2000) {
                 flash.erase(EraseUnit::Sector, at).unwrap();
@@ -110,8 +113,8 @@ fn a_change_whose_transfer_was_given_up_is_made_once_and_right() {
 
 #[test]
 fn a_computer_that_never_gets_it_done_ends_the_job_with_the_reason() {
-    let (_, _, flash) = attached(1, 0);
-    let problem = flash.err().expect("no transfer ever works").explain();
+    let (_module, _, link) = overloaded(1, 0);
+    let problem = try_attach(link).err().expect("no transfer ever works").explain();
     assert_eq!(problem.code, "E211");
     assert!(problem.cause.contains("too busy"), "{problem}");
 }

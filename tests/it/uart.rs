@@ -3,11 +3,13 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bkbench::device::KnownClock;
 use bkbench::job::{
-    AlreadyThere, BackupProof, BackupRead, BackupSpec, Interrupted, JobSpec, Outcome, Phase, WriteSpec,
+    AlreadyThere, BackupProof, BackupRead, BackupSpec, ClockMemory, ClocksHandle, ConnectSpec, Interrupted, JobSpec,
+    Outcome, Phase, WriteSpec,
 };
 use bkbench::link::WireKind;
 use bkbench::link::sim::{Faults, Module, Setup, Wires};
@@ -360,5 +362,75 @@ fn a_hopeless_line_ends_in_a_named_error_within_its_time() {
             }
             assert!(took < Duration::from_secs(900), "{took:?}");
         }
+    }
+}
+
+/// What a front end remembers of an adapter, in memory.
+#[derive(Clone, Default)]
+struct Remembers(Arc<Mutex<Vec<KnownClock>>>);
+
+impl ClockMemory for Remembers {
+    fn known(&self) -> Vec<KnownClock> {
+        self.0.lock().expect("no panic").clone()
+    }
+
+    fn keep(&mut self, _: &str, clock: KnownClock) -> Result<(), Problem> {
+        self.0.lock().expect("no panic").push(clock);
+        Ok(())
+    }
+}
+
+impl Remembers {
+    fn rate(hz: u32) -> Self {
+        Self(Arc::new(Mutex::new(vec![KnownClock { jedec: KnownClock::ADAPTER, hz }])))
+    }
+
+    fn last(&self) -> Option<u32> {
+        self.known().last().map(|known| known.hz)
+    }
+
+    /// A session that remembers here, and the rate it works at.
+    fn connect(&self, module: &Module, speed: Option<u32>) -> (Bench, u32) {
+        let JobSpec::Connect(spec) = connect_at("sim:uart", speed) else { panic!("a connect") };
+        let clocks = Some(ClocksHandle::new(self.clone()));
+        let bench = Bench::try_over(module, JobSpec::Connect(ConnectSpec { clocks, ..spec })).expect("connected");
+        let rate = bench.view().open_link().expect("a link").1;
+        (bench, rate)
+    }
+}
+
+#[test]
+fn the_best_rate_of_an_adapter_is_remembered_and_proven_again() {
+    for name in ["wb2s", "cb3s"] {
+        let memory = Remembers::default();
+        let first = module(name, 1);
+        let (_, found) = memory.connect(&first, None);
+        assert!(found > 921_600 && memory.last() == Some(found), "{name}: {found}");
+        // The next connection goes there without the steps before it.
+        let second = module(name, 2);
+        assert_eq!(memory.connect(&second, None).1, found);
+        assert!(second.now() < first.now(), "{name}: {:?} and {:?}", second.now(), first.now());
+        // What a person chose says nothing about the adapter.
+        assert_eq!(memory.connect(&module(name, 3), Some(230_400)).1, 230_400);
+        assert_eq!(memory.last(), Some(found));
+        // A rate that fails today is left, and one that a bad day has left slow is not held on to.
+        assert_eq!(Remembers::rate(3_000_000).connect(&module(name, 4), None).1, 2_600_000);
+        assert_eq!(Remembers::rate(115_200).connect(&module(name, 5), None).1, found);
+    }
+}
+
+#[test]
+fn a_rate_that_is_lost_in_a_backup_is_left_and_that_is_remembered() {
+    for name in ["wb2s", "cb3s"] {
+        let memory = Remembers::default();
+        let module = module(name, 1);
+        let (mut bench, found) = memory.connect(&module, None);
+        module.set_faults(Faults::parse("noise:1/3000").expect("faults"));
+        let read = back_up(&mut bench, BackupSpec::default());
+        // So much noise may leave a sector unsettled, which is then named.
+        assert!(!read.proven() || *read.bytes == *module.flash(), "{name}: {:?} {:?}", read.unstable, read.rules);
+        println!("{name}: {} retries, unstable {:?}", read.retries, read.unstable);
+        let now = bench.view().open_link().expect("a link").1;
+        assert!(now < found && memory.last() == Some(now), "{name}: {now} after {found}");
     }
 }

@@ -86,6 +86,9 @@ pub enum Command {
         /// Measure every wire over --link and name the first suspect; changes nothing on the chip
         #[arg(long)]
         check: bool,
+        /// Test adapter and UART wires alone: the module is off, and the ends of TX and RX are held together
+        #[arg(long, requires = "check")]
+        loop_back: bool,
     },
     /// Show who is connected, with the evidence, and what is protected
     Info,

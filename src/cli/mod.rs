@@ -156,7 +156,9 @@ fn dispatch(mut args: Args, out: Out) -> Result<(), Failure> {
             write::rebuild(&context, backup.as_deref(), mac_lost, &consent)
         }
         Some(Command::Doctor { root }) => doctor::doctor(&context, root.as_deref()),
-        Some(Command::Wiring { module, wire, check: true }) => wiring::check(&context, &module, wire.map(Into::into)),
+        Some(Command::Wiring { module, wire, check: true, loop_back }) => {
+            wiring::check(&context, &module, wire.map(Into::into), loop_back)
+        }
         Some(other) => look(&context, other).map_err(Failure::from),
     };
     if let Some(server) = context.server.get() {

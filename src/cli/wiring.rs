@@ -13,10 +13,11 @@ use crate::problem::{Class, Problem};
 use crate::units::{Verdict, clock_text};
 
 /// Measures, prints every wire, and fails with the first suspect where the chip cannot be worked with.
-pub(super) fn check(context: &Context, module: &str, wire: Option<WireKind>) -> Result<(), Failure> {
+pub(super) fn check(context: &Context, module: &str, wire: Option<WireKind>, loop_back: bool) -> Result<(), Failure> {
     let usual = chip::module(module).map_or(WireKind::Spi, |module| module.default_wire());
-    let spec =
-        WiringSpec { link: context.link()?.link, module: module.to_owned(), wire: wire.unwrap_or(usual), live: false };
+    // Only a serial link can be looped back.
+    let wire = if loop_back { WireKind::Uart } else { wire.unwrap_or(usual) };
+    let spec = WiringSpec { link: context.link()?.link, module: module.to_owned(), wire, live: false, loop_back };
     let mut client = Client::new(context.out, context.server())?;
     let report = match client.run(JobSpec::Wiring(spec))? {
         Outcome::Wired(report) => report,
@@ -75,6 +76,10 @@ fn text(report: &WiringReport) -> String {
     if report.usable {
         lines.push(match &report.id {
             Some(id) => format!("All good: id {id} is steady, and it goes away with CEN held low."),
+            None if report.loop_back => {
+                "All good: adapter and both wires give back what is sent. What is still wrong is at the module."
+                    .to_owned()
+            }
             None => "All good: the module answers.".to_owned(),
         });
         if let Some(pace) = report.pace {

@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::report::{JobError, Reporter};
 use crate::chip::{self, Module, WireRow};
-use crate::device::wiring::{Checked, Fault, Finding, Harness, Pace, Suspect, WireFinding, WireName};
+use crate::device::wiring::{self, Checked, Fault, Finding, Harness, Pace, Suspect, WireFinding, WireName};
 use crate::device::{AttachOptions, DeviceError, EntryTry, Level, attach};
-use crate::link::{Clock, Link, LinkInfo, LinkSpec, WireKind};
+use crate::link::{Clock, Link, LinkInfo, LinkSpec, Wire, WireKind};
 use crate::problem::{Class, Explain, Problem};
 use crate::units::Verdict;
 
@@ -33,6 +33,8 @@ pub struct WiringSpec {
     pub wire: WireKind,
     /// Go on looking until it is cancelled; SPI only.
     pub live: bool,
+    /// The module is off, and the ends of the two UART wires are joined: test adapter and wires alone.
+    pub loop_back: bool,
 }
 
 /// One wire as the table shows it.
@@ -107,6 +109,8 @@ pub struct WiringReport {
     pub suspect: Option<FirstSuspect>,
     /// Whether the chip can be worked with as it is wired.
     pub usable: bool,
+    /// Adapter and wires were tested without a module.
+    pub loop_back: bool,
     /// The JEDEC id, where five reads agreed.
     pub id: Option<String>,
     /// How fast the wires are, where that was tried.
@@ -203,7 +207,17 @@ pub fn check(link: Link, spec: &WiringSpec, run: &mut dyn Reporter) -> Result<Wi
     if info.wire != spec.wire {
         return Err(WiringError::OtherWire { link: info.name, is: info.wire, asked: spec.wire }.into());
     }
-    let bench = Bench { module, info };
+    let bench = Bench { module, info, loop_back: spec.loop_back };
+    if spec.loop_back {
+        let Link { wire: Wire::Serial(mut wire), clock, .. } = link else {
+            return Err(
+                WiringError::OtherWire { link: bench.info.name, is: WireKind::Spi, asked: WireKind::Uart }.into()
+            );
+        };
+        let report = bench.report(wiring::loop_back(wire.as_mut(), clock.as_ref(), run)?, None);
+        run.wiring(Arc::new(report.clone()));
+        return Ok(report);
+    }
     let clock = std::rc::Rc::clone(&link.clock);
     match Harness::new(link) {
         Ok(mut harness) if spec.live => bench.live(&mut harness, clock.as_ref(), run),
@@ -274,6 +288,7 @@ fn over_uart(link: Link, run: &mut dyn Reporter) -> Result<Checked, JobError> {
 struct Bench {
     module: &'static Module,
     info: LinkInfo,
+    loop_back: bool,
 }
 
 impl Bench {
@@ -327,6 +342,7 @@ impl Bench {
             rows: rows.collect(),
             suspect,
             usable: checked.usable,
+            loop_back: self.loop_back,
             id: checked.id,
             pace: checked.pace,
             stability,
@@ -429,7 +445,7 @@ mod tests {
     #[test]
     fn modules_without_the_pads_say_so_and_lead_to_uart() {
         let link = LinkSpec::parse("sim:cb2s").expect("a link");
-        let spec = WiringSpec { link, module: "CB2S".to_owned(), wire: WireKind::Spi, live: false };
+        let spec = WiringSpec { link, module: "CB2S".to_owned(), wire: WireKind::Spi, live: false, loop_back: false };
         let problem = spec.module().expect_err("no pads").explain();
         assert!(problem.what.contains("SCK (P20)") && problem.remedy.contains("uart"), "{problem}");
     }

@@ -63,3 +63,14 @@ fn what_cannot_be_checked_is_said_with_a_way_out() {
     let found = succeed(&bkbench(folder.path(), &uart));
     assert!(found["rows"].as_array().unwrap().iter().any(|row| row["signal"] == "TX1" && row["finding"] == "pass"));
 }
+
+#[test]
+fn wires_that_are_held_together_give_back_what_is_sent() {
+    let folder = folder();
+    let args = ["--link", "sim:wb2s?wire=uart&faults=echo", "wiring", "--check", "--loop-back", "--json"];
+    let found = succeed(&bkbench(folder.path(), &args));
+    assert_eq!((&found["loop_back"], &found["usable"]), (&true.into(), &true.into()));
+    assert_eq!(found["evidence"][0], "115200 baud: 128 of 128 bytes came back right");
+    let spi = bkbench(folder.path(), &["--link", "sim:wb2s", "wiring", "--check", "--loop-back", "--json"]);
+    assert_eq!(document(&spi)["error"]["code"], "E432");
+}

@@ -5,6 +5,7 @@
 //! SO does in the entry window before the first clock: *SO or SCK* when the line follows the pulls all the time, and
 //! *SI or SCK* when it is held low before and after the clocks.
 
+mod echo;
 mod judge;
 mod lines;
 mod measure;
@@ -23,6 +24,8 @@ use super::spi::{Access, NorBus, bring_up};
 use super::tried::EntryTry;
 use crate::link::{Clock, Line, Link, LinkInfo, ProbeLines, Wire};
 use crate::units::{Verdict, hex_text};
+
+pub use self::echo::loop_back;
 
 use self::lines::Lines;
 use self::measure::Measured;

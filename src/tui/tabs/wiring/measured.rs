@@ -1,6 +1,7 @@
 //! The measured side of the Wiring tab: starting a check, and what it found.
 
 use crate::chip::WireRow;
+use crate::device::Level;
 use crate::device::wiring::Finding;
 use crate::job::{ConnectSpec, JobSpec, WiringReport, WiringRow, WiringSpec};
 use crate::link::{LinkSpec, WireKind};
@@ -32,9 +33,6 @@ const CHECK: &str = "check wires";
 pub(super) fn start(cx: &Shared, live: bool) -> Act {
     if let Some(id) = running(cx) {
         return Act::Effect(Effect::Cancel(id));
-    }
-    if live && cx.wire == WireKind::Uart {
-        return Act::Say("live looks are for the SPI wires; c checks the UART wires once".to_owned());
     }
     let known = cx.used_link.as_deref().or(cx.first_link.as_deref()).filter(|link| fits(link, cx.wire));
     match known {
@@ -87,7 +85,10 @@ fn job(link: &str, cx: &Shared, live: bool) -> Result<JobSpec, String> {
     if link.scheme == "sim" {
         lead_over(&mut link, cx.wire);
     }
-    Ok(JobSpec::Wiring(WiringSpec { link, module: cx.module.to_owned(), wire: cx.wire, live }))
+    // Wires that nothing can be measured on one by one are tried without the module.
+    let loop_back = live && cx.wire == WireKind::Uart;
+    let live = live && !loop_back;
+    Ok(JobSpec::Wiring(WiringSpec { link, module: cx.module.to_owned(), wire: cx.wire, live, loop_back }))
 }
 
 /// A simulated module has both wires.
@@ -154,6 +155,14 @@ pub(super) fn state(sheet: &mut Sheet<'_>, report: Option<&WiringReport>, cx: &S
     }
 }
 
+/// What a person has to do with their hands while a check runs.
+pub(super) fn asked(sheet: &mut Sheet<'_>, cx: &Shared) {
+    let asked = cx.session.log.back().filter(|line| running(cx).is_some() && line.level == Level::Ask);
+    if let Some(line) = asked {
+        sheet.paragraph(Role::Strong, 0, &line.text);
+    }
+}
+
 /// The result under the table: the big word, or the first suspect in a sentence.
 pub(super) fn verdict(sheet: &mut Sheet<'_>, report: &WiringReport) {
     if report.usable {
@@ -161,6 +170,13 @@ pub(super) fn verdict(sheet: &mut Sheet<'_>, report: &WiringReport) {
             big::word(sheet, Role::Ok, ALL_GOOD);
         } else {
             sheet.line(Role::Ok, "✔ ALL GOOD");
+        }
+        if report.loop_back {
+            sheet.paragraph(
+                Role::Text,
+                0,
+                "Adapter and both wires give back what is sent: look at the module's end next.",
+            );
         }
         if let Some(id) = &report.id {
             sheet.put(Role::Text, format!("id {id}"));

@@ -53,7 +53,8 @@ const KEYS: &[Bind<Action>] = &[
     bind(
         "v",
         "live",
-        "Look several times a second while you wiggle or solder; a bell when all is good. v again stops.",
+        "SPI: look several times a second while you wiggle or solder, with a bell when all is good; v again stops. UART: test \
+         the adapter and both wires alone, the module off and the wires' ends held together.",
         Action::Live,
     ),
     bind("m", "module…", "Choose the module: the name printed on its shield.", Action::Module),
@@ -187,6 +188,7 @@ impl Wiring {
         if roomy {
             sheet.end();
         }
+        measured::asked(&mut sheet, cx);
         if let Some(report) = report {
             measured::verdict(&mut sheet, report);
         }

@@ -58,6 +58,7 @@ fn text(found: &Diagnosis) -> String {
     for (title, wire) in [("This computer", None), ("SPI", Some(WireKind::Spi)), ("UART", Some(WireKind::Uart))] {
         let state = match wire {
             None => "",
+            Some(wire) if found.only_by_adapter(wire) => ": ready, through an adapter",
             Some(wire) if found.ready(wire) => ": ready",
             Some(_) => ": NOT ready",
         };

@@ -83,9 +83,10 @@ fn text(report: &WiringReport) -> String {
             None => "All good: the module answers.".to_owned(),
         });
         if let Some(pace) = report.pace {
-            lines.push(format!("The wires carry {}.", clock_text(pace.works)));
+            let plenty = if report.plenty() { ", which is plenty" } else { "" };
+            lines.push(format!("The wires carry {}{plenty}.", clock_text(pace.works)));
         }
-        if let Some(remark) = &report.suspect {
+        if let Some(remark) = report.remark() {
             lines.push(format!("{} {}", remark.sentence, remark.remedy));
         }
     }

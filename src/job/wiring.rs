@@ -123,6 +123,22 @@ pub struct WiringReport {
     pub entry: Vec<EntryTry>,
 }
 
+/// A clock that leaves nothing to wish for, in Hz: a proven backup of 2 MiB takes about seven seconds at it, and jumper wires
+/// carry hardly more (spi-flash.md §3).
+const PLENTY: u32 = 8_000_000;
+
+impl WiringReport {
+    /// Whether the wires are as good as anyone needs them.
+    pub fn plenty(&self) -> bool {
+        self.usable && self.pace.is_some_and(|pace| pace.works >= PLENTY)
+    }
+
+    /// What a person is told to look at: the first suspect, unless it is only that good wires have a limit too.
+    pub fn remark(&self) -> Option<&FirstSuspect> {
+        self.suspect.as_ref().filter(|suspect| suspect.fault != Fault::Clock || !self.plenty())
+    }
+}
+
 /// Why a check cannot be made.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum WiringError {

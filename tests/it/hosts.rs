@@ -2,6 +2,7 @@
 
 use bkbench::link::Endpoint;
 use bkbench::link::WireKind;
+use bkbench::link::host::Host;
 use bkbench::link::host::board::{Board, Uart};
 use bkbench::link::host::doctor::{self, Diagnosis, State, Surroundings, Terminal};
 use bkbench::link::host::{buses, ports};
@@ -299,6 +300,40 @@ fn a_claimed_line_names_who_has_it() {
     assert!(remedy.contains("cen=NUMBER"));
     let free = check(&doctor(&computer("pi5-trixie")), "spi.cen").1;
     assert_eq!(free, "GPIO22 (pin 15) is free, on /dev/gpiochip0");
+}
+
+/// The plain board, which has no SPI of its own, with an adapter plugged in.
+fn with_adapter(tree: &str, node: &str) -> Diagnosis {
+    let mut computer = changed("debian-board", |known| format!("{known}\n{tree}\n"));
+    let nodes = computer.folder.path().join("nodes.toml");
+    let text = std::fs::read_to_string(&nodes).expect("nodes");
+    std::fs::write(&nodes, text.replace("nodes = [", &format!("nodes = [\n    \"{node}\","))).expect("nodes");
+    computer.host = Host::copied(computer.folder.path());
+    doctor(&computer)
+}
+
+#[test]
+fn an_adapter_makes_a_computer_ready_for_spi() {
+    let place = "sys/bus/usb/devices/1-1.2";
+    let ch341 = format!("{place}/idVendor: 1a86\n{place}/idProduct: 5512\n{place}/busnum: 1\n{place}/devnum: 4");
+    let free = with_adapter(&ch341, "dev/bus/usb/001/004 666 root root");
+    assert!(free.ready(WireKind::Spi) && free.only_by_adapter(WireKind::Spi));
+    assert_eq!(check(&free, "spi.adapter").1, "CH341A at USB 1-1.2: --link ch341:");
+    let roots = with_adapter(&ch341, "dev/bus/usb/001/004 664 root root");
+    let (state, _, remedy) = check(&roots, "spi.adapter");
+    assert!(state == State::Fail && remedy.contains("udev") && !roots.ready(WireKind::Spi), "{remedy}");
+
+    let port = "sys/devices/usb1/1-1/1-1.4";
+    let serprog = format!(
+        "{port}/idVendor: cafe\n{port}/idProduct: 4001\n{port}/product: pico-serprog\n{port}/1-1.4:1.0/x: 1\n\
+         sys/class/tty/ttyACM0/device => {port}/1-1.4:1.0"
+    );
+    let programmer = with_adapter(&serprog, "dev/ttyACM0 666 root dialout");
+    assert!(programmer.ready(WireKind::Spi));
+    assert_eq!(check(&programmer, "spi.adapter").1, "pico-serprog at /dev/ttyACM0: --link serprog:/dev/ttyACM0");
+    // An adapter of another kind is none.
+    let other = with_adapter(&serprog.replace("pico-serprog", "Pico"), "dev/ttyACM0 666 root dialout");
+    assert!(!other.ready(WireKind::Spi));
 }
 
 #[test]

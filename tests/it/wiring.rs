@@ -74,3 +74,16 @@ fn wires_that_are_held_together_give_back_what_is_sent() {
     let spi = bkbench(folder.path(), &["--link", "sim:wb2s", "wiring", "--check", "--loop-back", "--json"]);
     assert_eq!(document(&spi)["error"]["code"], "E432");
 }
+
+#[test]
+fn good_wires_get_no_advice_and_slow_ones_do() {
+    let folder = folder();
+    let text = |link: &str| {
+        let output = bkbench(folder.path(), &["--link", link, "wiring", "--check"]);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let good = text("sim:wb2s");
+    assert!(good.contains("The wires carry 8 MHz, which is plenty.") && !good.contains("Shorten"), "{good}");
+    let slow = text("sim:wb2s?faults=clock:4M");
+    assert!(slow.contains("Shorten the wires") && !slow.contains("plenty"), "{slow}");
+}

@@ -267,9 +267,32 @@ fn evidence(seen: &Measured) -> Vec<String> {
     lines
 }
 
+/// Why single wires are not measured, for a table.
+fn no_lines(info: &LinkInfo) -> &'static str {
+    if info.name.starts_with("spi:") { "held by the SPI driver" } else { "not a line of its own" }
+}
+
+/// The same in a sentence, with what helps.
+fn why_no_lines(info: &LinkInfo) -> String {
+    // While spidev has a bus, its pins belong to the controller: the kernel either refuses them as GPIO lines or takes them
+    // away from it for good.
+    let (why, what) = match info.name.split(':').next() {
+        Some("spi") => (
+            "the kernel's SPI driver holds SCK, SI, SO and CSN",
+            "on a Raspberry Pi driver=rppal with cen=LINE measures each wire; elsewhere ",
+        ),
+        _ => ("this adapter has no lines of their own to measure", ""),
+    };
+    format!(
+        "{}: {why}; {what}check with a meter, supply off, that each wire goes from pad to pin and touches no other",
+        info.name
+    )
+}
+
 /// A harness whose single lines cannot be reached: the entry worked.
-pub(super) fn by_entry(entered: Entered, pace: Pace, dropped: bool) -> Checked {
-    let Entered { id, tie, evidence, tries: entry } = entered;
+pub(super) fn by_entry(entered: Entered, pace: Pace, dropped: bool, info: &LinkInfo) -> Checked {
+    let Entered { id, tie, mut evidence, tries: entry } = entered;
+    evidence.push(why_no_lines(info));
     let seen = Measured {
         id: Some(id),
         order: Some(Order::STRAIGHT),
@@ -283,7 +306,7 @@ pub(super) fn by_entry(entered: Entered, pace: Pace, dropped: bool) -> Checked {
     let suspect = suspect(&seen);
     let unclear = |wire, text: &str| finding(wire, Finding::NotMeasurable, Verdict::NotChecked, text);
     let wires = WireName::SPI.into_iter().map(|wire| match (wire, tie) {
-        (WireName::Supply, _) => unclear(wire, "lines cannot be reached singly"),
+        (WireName::Supply, _) => unclear(wire, no_lines(info)),
         (WireName::Cen, Tie::ByHand) => unclear(wire, "moved by hand"),
         (WireName::Cen, Tie::Bare) => unclear(wire, "a bare flash chip has none"),
         _ => about(wire, &seen, suspect.as_ref()),
@@ -301,7 +324,7 @@ pub(super) fn no_entry(error: &DeviceError, info: &LinkInfo) -> Checked {
         | DeviceError::UnstableId { tries, .. } => tries.to_vec(),
         _ => Vec::new(),
     };
-    let unclear = |wire| finding(wire, Finding::NotMeasurable, Verdict::NotChecked, "lines cannot be reached singly");
+    let unclear = |wire| finding(wire, Finding::NotMeasurable, Verdict::NotChecked, no_lines(info));
     let suspect = Suspect {
         fault: Fault::Unclear,
         wires: Vec::new(),
@@ -315,7 +338,7 @@ pub(super) fn no_entry(error: &DeviceError, info: &LinkInfo) -> Checked {
         usable: false,
         id: None,
         pace: None,
-        evidence: vec![problem.what, format!("{} gives no single lines to measure", info.name)],
+        evidence: vec![problem.what, why_no_lines(info)],
         entry,
     }
 }

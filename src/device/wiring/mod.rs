@@ -292,7 +292,7 @@ impl Harness {
         match bring_up(&mut self.bus, &mut self.access, self.clock.as_ref(), &options, watch) {
             Ok(entered) => {
                 let (pace, dropped) = pace::find(&mut self.bus, entered.id, watch)?;
-                Ok(judge::by_entry(entered, pace, dropped))
+                Ok(judge::by_entry(entered, pace, dropped, &self.info))
             }
             Err(error @ (DeviceError::NoEntry { .. } | DeviceError::UnstableId { .. })) => {
                 Ok(judge::no_entry(&error, &self.info))

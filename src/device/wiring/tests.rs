@@ -251,3 +251,24 @@ fn a_check_can_be_stopped() {
     assert!(matches!(harness.check(&mut watch), Err(crate::device::DeviceError::Cancelled)));
     assert!(harness.check(&mut Recorder::default()).is_ok(), "the lines are free again");
 }
+
+#[test]
+fn wires_that_the_kernels_spi_driver_holds_are_not_measurable_and_it_is_said_why() {
+    for wires in ["", "so-open"] {
+        let module = Module::new(Setup::new("wb2s").unwrap().wires(Wires::parse(wires).unwrap())).unwrap();
+        let mut link = module.link();
+        (link.probe, link.info.name) = (None, "spi:0.0".to_owned());
+        let found = Harness::new(link).ok().expect("an SPI link").check(&mut Recorder::default()).unwrap();
+        let held: Vec<WireName> = found
+            .wires
+            .iter()
+            .filter(|wire| wire.finding == Finding::NotMeasurable && wire.measured == "held by the SPI driver")
+            .map(|wire| wire.wire)
+            .collect();
+        assert_eq!(held, if found.usable { vec![Supply] } else { WireName::SPI.to_vec() });
+        assert_eq!(found.usable, wires.is_empty());
+        assert!(!found.entry.is_empty(), "every try is kept");
+        let why = found.evidence.iter().find(|line| line.contains("SPI driver holds")).expect("a reason");
+        assert!(why.contains("driver=rppal") && why.contains("meter"), "{why}");
+    }
+}

@@ -1,5 +1,6 @@
 //! The doctor: what is missing on this computer before a wire can be used, each with one remedy to copy.
 
+mod adapter;
 mod common;
 mod spi;
 mod uart;
@@ -93,8 +94,22 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// Whether nothing that the wire needs is known to be missing.
+    /// Whether nothing that the wire needs is known to be missing, or an adapter stands ready for it.
     pub fn ready(&self, wire: WireKind) -> bool {
+        self.ready_by_itself(wire) || self.adapter_ready(wire)
+    }
+
+    /// Whether an adapter brings the wire that the computer does not have by itself.
+    pub fn only_by_adapter(&self, wire: WireKind) -> bool {
+        !self.ready_by_itself(wire) && self.adapter_ready(wire)
+    }
+
+    fn adapter_ready(&self, wire: WireKind) -> bool {
+        let adapters = |check: &&Check| check.id == adapter::ID && check.wire == Some(wire);
+        self.checks.iter().filter(adapters).any(|check| check.state == State::Pass)
+    }
+
+    fn ready_by_itself(&self, wire: WireKind) -> bool {
         let needed = |check: &&Check| check.needed && check.wire == Some(wire);
         self.checks.iter().filter(needed).all(|check| matches!(check.state, State::Pass | State::Unsure))
     }
@@ -110,6 +125,7 @@ pub fn examine(host: &Host, around: &Surroundings) -> Diagnosis {
     let board = Board::of(host);
     let mut checks = common::checks(host, &board, around);
     checks.extend(spi::checks(host, &board, around.cen));
+    checks.extend(adapter::checks(host));
     checks.extend(uart::checks(host, &board));
     Diagnosis { board, checks }
 }

@@ -186,7 +186,7 @@ pub(super) fn verdict(sheet: &mut Sheet<'_>, report: &WiringReport) {
             sheet.end();
         }
     }
-    match &report.suspect {
+    match report.remark() {
         Some(suspect) => {
             let (role, first) = if report.usable { (Role::Text, "") } else { (Role::Warn, "First suspect: ") };
             sheet.paragraph(role, 0, format!("{first}{}", suspect.sentence)).paragraph(Role::Text, 0, &suspect.remedy);

@@ -296,6 +296,10 @@ impl Bench {
         let folder = || self.app.shared.settings.journal_folder().map_err(Problem::from);
         Ok(match spec {
             JobSpec::Plan(wish) => JobSpec::Plan(unfinished::prepare(&folder()?, identity, wish)?.0),
+            JobSpec::AlreadyThere { spec, identity: known } => {
+                let (spec, _) = unfinished::prepare(&folder()?, identity, spec)?;
+                JobSpec::AlreadyThere { spec, identity: known }
+            }
             JobSpec::Write { spec, agreed, .. } => {
                 let (spec, journal) = unfinished::prepare(&folder()?, identity, spec)?;
                 JobSpec::Write { spec, agreed, journal: Some(journal) }

@@ -1,9 +1,11 @@
 //! The main job, key by key.
 
 use bkbench::job::{BYPASS_PHRASE, JobSpec, Phase};
+use bkbench::link::sim::{Module, Setup};
 use bkbench::session::{Event, LinkState, What};
 
 use super::desk::{Desk, openbeken, phase};
+use crate::support::folder;
 
 /// A desk with the plan of an OpenBeken image on the screen; `None` without the sample.
 fn planned(link: &str, chip: &str) -> Option<Desk> {
@@ -278,4 +280,28 @@ fn a_lost_terminal_does_not_stop_a_job_from_the_screen() {
     assert!(app.shared.session.busy());
     let effects = app.update(Msg::Terminate);
     assert!(matches!(effects.as_slice(), [Effect::Quit]), "{effects:?}");
+}
+
+#[test]
+fn an_image_that_is_there_already_needs_neither_backup_nor_plan() {
+    let Some(image) = openbeken("BK7231T") else { return };
+    let folder = folder();
+    let mut flash = Module::new(Setup::new("wb2s").expect("a module")).expect("a module").flash();
+    let content = std::fs::read(&image).expect("the image");
+    flash[..content.len()].copy_from_slice(&content);
+    let chip = folder.path().join("flashed.bin");
+    std::fs::write(&chip, flash).expect("written");
+    let pick = |desk: &mut Desk| {
+        desk.keys("5 o").types(&image.display().to_string()).keys("enter").shows("none of this chip");
+        desk.keys("p");
+    };
+    let mut desk = Desk::new(Some(&format!("sim:wb2s?image={}", chip.display())));
+    pick(&mut desk);
+    desk.shows("already there; nothing was written, and no backup was made").shows("not checked: the rest of the chip");
+    desk.keys("i").shows("SHA-256");
+    assert!(!desk.started().iter().any(|spec| matches!(spec, JobSpec::Plan(_) | JobSpec::Backup(_))));
+    // A chip that holds something else needs its backup first.
+    let mut desk = Desk::new(Some("sim:wb2s"));
+    pick(&mut desk);
+    desk.shows("there is no proven backup of this chip: b makes one");
 }

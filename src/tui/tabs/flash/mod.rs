@@ -11,7 +11,7 @@ use ratatui::layout::Rect;
 
 use super::{Tab, TabId};
 use crate::job::backup::BackupSpec;
-use crate::job::{BYPASS_PHRASE, BackupProof, Change, JobSpec, Outcome, Plan, WriteSpec};
+use crate::job::{AlreadyThere, BYPASS_PHRASE, BackupProof, Change, JobSpec, Outcome, Plan, WriteSpec};
 use crate::problem::Problem;
 use crate::session::{Ended, Event, LinkState, What};
 use crate::tui::effect::{Act, Response, Task};
@@ -48,12 +48,19 @@ const KEYS: &[Bind<Action>] = &[
     bind("S", "start chip", "Let the new firmware start; the link is closed.", Action::Reboot),
 ];
 
+/// What is missing for a plan, when nothing else is.
+const NO_BACKUP: &str = "there is no proven backup of this chip: b makes one";
+
 /// What is known about the write on this tab.
 #[derive(Default)]
 enum Stage {
     /// Nothing is planned.
     #[default]
     Idle,
+    /// The chip is compared with the image, as there is no backup that a plan could be made with.
+    Comparing,
+    /// The chip holds the image already.
+    There(Arc<AlreadyThere>),
     /// The plan is being made.
     Planning(WriteSpec),
     /// A rule said no.
@@ -88,7 +95,7 @@ impl Flash {
         let backup = match (&cx.backup, &cx.bypass) {
             (BackupState::Proven(known), _) => BackupProof::Proven(Arc::clone(&known.proof)),
             (_, Some(phrase)) => BackupProof::Bypassed(phrase.clone()),
-            _ => return Err("there is no proven backup of this chip: b makes one"),
+            _ => return Err(NO_BACKUP),
         };
         // The backup of this very chip as the image: it is put back.
         let known = cx.backup.proven().filter(|known| known.proof.sha256 == image.firmware.sha256);
@@ -105,7 +112,29 @@ impl Flash {
         })
     }
 
+    /// The look whether the image is on the chip already, which needs no backup; `None` where nothing can be compared.
+    fn comparison(&self, cx: &Shared) -> Option<JobSpec> {
+        let (image, identity) = (cx.image.as_deref()?, cx.session.identity.as_ref()?);
+        let spec = WriteSpec {
+            change: Change::Image,
+            name: image.name.clone(),
+            at: None,
+            image: Arc::clone(&image.bytes),
+            backup: BackupProof::None,
+            protect_after: self.protect_after(cx),
+            interrupted: None,
+            mac_lost: false,
+        };
+        Some(JobSpec::AlreadyThere { spec, identity: Arc::clone(identity) })
+    }
+
     fn plan(&mut self, cx: &Shared) -> Vec<Act> {
+        if self.spec(cx).is_err()
+            && let Some(look) = self.comparison(cx)
+        {
+            self.stage = Stage::Comparing;
+            return vec![Act::start(look)];
+        }
         match self.spec(cx) {
             Ok(spec) => {
                 self.stage = Stage::Planning(spec.clone());
@@ -154,8 +183,8 @@ impl Flash {
         }
         match self.stage {
             Stage::Planned(..) => self.ask(),
-            Stage::Planning(_) | Stage::Writing => Vec::new(),
-            Stage::Idle | Stage::Refused(_) | Stage::Ended(_) => self.plan(cx),
+            Stage::Comparing | Stage::Planning(_) | Stage::Writing => Vec::new(),
+            Stage::Idle | Stage::There(_) | Stage::Refused(_) | Stage::Ended(_) => self.plan(cx),
         }
     }
 
@@ -164,15 +193,19 @@ impl Flash {
             Stage::Planned(_, plan) => view::plan_text(plan),
             Stage::Ended(ended) => report::text(ended),
             Stage::Refused(problem) => vec![problem.to_string()],
+            Stage::There(there) => view::there_text(there),
             _ => return vec![Act::Say("there is no plan yet".to_owned())],
         };
         vec![Act::Open(Box::new(Reader::new("Details", text)))]
     }
 
     /// A job of this tab ended.
-    fn finished(&mut self, cx: &Shared, result: &Result<Outcome, Problem>) {
-        let Some(ended) = &cx.session.last else { return };
+    fn finished(&mut self, cx: &Shared, result: &Result<Outcome, Problem>) -> Vec<Act> {
+        let Some(ended) = &cx.session.last else { return Vec::new() };
         match (std::mem::take(&mut self.stage), result) {
+            (Stage::Comparing, Ok(Outcome::AlreadyThere(Some(there)))) => self.stage = Stage::There(Arc::clone(there)),
+            (Stage::Comparing, Ok(_)) => return vec![Act::Say(NO_BACKUP.to_owned())],
+            (Stage::Comparing, Err(_)) => {}
             (Stage::Planning(spec), Ok(Outcome::Planned(plan))) => self.stage = Stage::Planned(spec, Arc::clone(plan)),
             (Stage::Planning(_), Err(_)) if ended.job.title == "plan" && ended.cancelled() => {}
             (Stage::Planning(_), Err(problem)) if ended.job.title == "plan" => {
@@ -183,6 +216,7 @@ impl Flash {
             (Stage::Planned(..), Ok(Outcome::ProtectionSet { .. })) => {}
             (before, _) => self.stage = before,
         }
+        Vec::new()
     }
 }
 
@@ -201,7 +235,8 @@ impl Tab for Flash {
 
     fn hints(&self, cx: &Shared) -> Vec<KeyLine> {
         let actions: &[Action] = match &self.stage {
-            Stage::Planning(_) | Stage::Writing => &[],
+            Stage::Comparing | Stage::Planning(_) | Stage::Writing => &[],
+            Stage::There(_) => &[Action::Details, Action::Image, Action::Backup],
             Stage::Planned(..) => &[Action::Flash, Action::Details, Action::ProtectAfter, Action::Image, Action::Plan],
             Stage::Ended(ended) if ended.result.is_ok() && cx.session.identity.is_some() => {
                 &[Action::Reboot, Action::Details, Action::Image]
@@ -250,11 +285,13 @@ impl Tab for Flash {
     fn heard(&mut self, event: &Event, cx: &Shared) -> Vec<Act> {
         match &event.what {
             What::Started { title, .. } if ["write", "restore"].contains(title) => self.stage = Stage::Writing,
-            What::Finished { result, .. } => self.finished(cx, result),
-            What::Crashed(problem) => self.finished(cx, &Err(problem.clone())),
-            What::Refused { .. } if matches!(self.stage, Stage::Planning(_)) => self.stage = Stage::Idle,
+            What::Finished { result, .. } => return self.finished(cx, result),
+            What::Crashed(problem) => return self.finished(cx, &Err(problem.clone())),
+            What::Refused { .. } if matches!(self.stage, Stage::Comparing | Stage::Planning(_)) => {
+                self.stage = Stage::Idle;
+            }
             What::Link(LinkState::Opening(_) | LinkState::Closed | LinkState::Lost(_))
-                if matches!(self.stage, Stage::Planned(..) | Stage::Refused(_)) =>
+                if matches!(self.stage, Stage::There(_) | Stage::Planned(..) | Stage::Refused(_)) =>
             {
                 self.stage = Stage::Idle;
             }

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{Flash, Stage};
-use crate::job::{Action, Plan, Range};
+use crate::job::{Action, AlreadyThere, Plan, Range};
 use crate::session::JobView;
 use crate::tui::glyph;
 use crate::tui::shared::{BackupState, OpenFile, Shared};
@@ -52,6 +52,17 @@ pub fn plan_text(plan: &Plan) -> Vec<String> {
     lines
 }
 
+/// That the chip holds the image already, in lines.
+pub fn there_text(there: &AlreadyThere) -> Vec<String> {
+    let mut lines = vec![
+        format!("{} holds {} ({})", there.span, there.name, there.about),
+        format!("proven: every byte of it was compared {}, {}", there.compared, time_text(there.took)),
+        format!("SHA-256 {}", there.sha256),
+    ];
+    lines.extend(there.not_checked.iter().map(|what| format!("not checked: {what}")));
+    lines
+}
+
 /// Draws the tab.
 pub fn draw(tab: &Flash, area: Rect, buf: &mut Buffer, cx: &Shared) {
     let mut sheet = Sheet::new(area, buf, &cx.theme);
@@ -78,6 +89,15 @@ pub fn draw(tab: &Flash, area: Rect, buf: &mut Buffer, cx: &Shared) {
             sheet.put(Role::Danger, format!("✘ {} ", problem.code)).end();
             sheet.paragraph(Role::Strong, 0, &problem.what);
             sheet.paragraph(Role::Text, 0, &problem.cause).paragraph(Role::Text, 0, &problem.remedy);
+        }
+        (Stage::There(there), None) => {
+            sheet.rule();
+            sheet
+                .put(Role::Ok, glyph::PROVEN)
+                .line(Role::Strong, " already there; nothing was written, and no backup was made");
+            for line in there_text(there) {
+                sheet.paragraph(Role::Text, 2, line);
+            }
         }
         (_, None) => {
             sheet.rule();

@@ -153,6 +153,7 @@ impl SessionView {
         if let Some(job) = &mut self.job {
             job.now = event.at;
         }
+        let away = matches!(self.link, LinkState::Away { .. });
         match &event.what {
             What::Link(state) => self.link_changed(state, event.at),
             What::Identity(identity) => self.identity = Some(Arc::clone(identity)),
@@ -182,6 +183,10 @@ impl SessionView {
                 job.plan = Some(Arc::clone(plan));
             }),
             What::Phase { id, phase, done, total } => self.with_job(*id, |job| {
+                if away {
+                    // It was cut off, not ended.
+                    job.phase = None;
+                }
                 job.end_phase();
                 let (from, started) = (*done, job.now);
                 job.phase = Some(PhaseView { phase: *phase, from, done: from, total: *total, started });

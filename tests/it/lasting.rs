@@ -158,6 +158,8 @@ fn progress_goes_on_where_it_was() {
     let seen = seen.borrow();
     assert_eq!((seen.len(), seen[0]), (2, (0, 0x20_0000)), "{seen:?}");
     assert!(seen[1].0 >= 0xA_0000 && seen[1].1 == 0x20_0000, "{seen:?}");
+    let ended = bench.view().last.expect("a job").job.finished;
+    assert_eq!(ended.iter().filter(|(phase, _)| *phase == Phase::Read).count(), 1, "{ended:?}");
 }
 
 #[test]

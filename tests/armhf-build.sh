@@ -35,7 +35,7 @@ if [ ! -d "$sysroot/usr/lib/rustlib/$target" ]; then
 		mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
 			awk '$2 ~ /-security$/ { print $1; exit }')
 		/usr/lib/apt/apt-helper download-file \
-			"$mirror/pool/updates/main/r/rustc-web/libstd-rust-web-dev_${version}_armhf.deb" \
+			"${mirror%/}/pool/updates/main/r/rustc-web/libstd-rust-web-dev_${version}_armhf.deb" \
 			"$work/libstd-rust-web-dev_armhf.deb" "SHA256:$hash" >/dev/null 2>&1 ||
 			cannot "libstd-rust-web-dev $version for armhf cannot be fetched"
 	fi

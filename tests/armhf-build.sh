@@ -39,6 +39,7 @@ if [ ! -d "$sysroot/usr/lib/rustlib/$target" ]; then
 			"$work/libstd-rust-web-dev_armhf.deb" "SHA256:$hash" >/dev/null 2>&1 ||
 			cannot "libstd-rust-web-dev $version for armhf cannot be fetched"
 	fi
+	mkdir -p "$cache"
 	dpkg -x "$work"/libstd-rust-web-dev_*.deb "$sysroot.tmp"
 	mv "$sysroot.tmp" "$sysroot"
 fi

@@ -27,13 +27,15 @@ pub enum Reply {
 impl Reply {
     /// The flash address at which the loader says it has erased or programmed something; `None` for every other reply,
     /// refusals included. An address that nobody sent, or such a reply to a question, means that a byte of a request was
-    /// damaged on its way: frames carry no check sum (§4.2).
+    /// damaged on its way: frames carry no check sum (§4.2). One flipped bit makes a sector read (09) a sector erase (0B),
+    /// at the very address that was to be read; the same flip in the answer leaves a whole sector behind it, and is none.
     pub fn changed_at(&self) -> Option<u32> {
         let Self::Long { opcode, status: 0, data } = self else { return None };
-        let echo = match opcode {
-            0x06 | 0x07 | 0x0B => data.get(..4)?,
-            0x0F => data.get(1..5)?,
-            0x0A => return Some(0),
+        let echo = match (opcode, data.as_slice()) {
+            (0x06, [echo @ .., _]) => echo,
+            (0x07 | 0x0B, echo) => echo,
+            (0x0F, [_, echo @ ..]) => echo,
+            (0x0A, _) => return Some(0),
             _ => return None,
         };
         Some(u32::from_le_bytes(echo.try_into().ok()?))
@@ -252,6 +254,7 @@ mod tests {
         assert_eq!(long(0x0F, 6, &[0x20, 0x00, 0x20, 0x00, 0x00]).changed_at(), None, "it was refused");
         assert_eq!(long(0x07, 0, &[0x00, 0x20, 0x01, 0x00]).changed_at(), Some(0x1_2000));
         assert_eq!(long(0x0B, 0, &[0x00, 0x10, 0x00, 0x00]).changed_at(), Some(0x1000), "a read with a bit flipped");
+        assert_eq!(long(0x0B, 0, &[0x5A; 4100]).changed_at(), None, "the answer to a read with a bit flipped");
         assert_eq!(long(0x09, 0, &[0x00, 0x10, 0x00, 0x00, 0x55]).changed_at(), None);
         assert_eq!(long(0x07, 0, &[0x00]).changed_at(), None, "its address is cut off");
     }

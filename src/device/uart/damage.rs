@@ -77,9 +77,13 @@ impl SerialLink for Damaged {
 const ERASE: &[u8] = &[0x01, 0xE0, 0xFC, 0xFF, 0xF4, 0x06, 0x00, 0x0F];
 const ERASE_LEN: usize = 13;
 
-/// A T without a reset line, whose next frame with this beginning is damaged as the cell says.
-fn damaged(beginning: &'static [u8]) -> (Module, Box<dyn WriteFlash>, Next) {
-    let module = Module::new(Setup::new("wb2s").unwrap().image(image()).wire(WireKind::Uart)).unwrap();
+fn t() -> Setup {
+    Setup::new("wb2s").unwrap()
+}
+
+/// A module without a reset line, whose next frame with this beginning is damaged as the cell says.
+fn damaged(setup: Setup, beginning: &'static [u8]) -> (Module, Box<dyn WriteFlash>, Next) {
+    let module = Module::new(setup.image(image()).wire(WireKind::Uart)).unwrap();
     let mut link = module.link();
     let next = Rc::new(Cell::new(None));
     link.reset = None;
@@ -107,7 +111,7 @@ fn an_erase_with_a_damaged_byte_is_done_or_named_and_never_hits_the_boot_loader(
     {
         for place in 0..ERASE_LEN {
             for fault in Fault::all() {
-                let (module, mut flash, next) = damaged(ERASE);
+                let (module, mut flash, next) = damaged(t(), ERASE);
                 next.set(Some((place, fault)));
                 let result = flash.erase(unit, at);
                 let what = format!("{unit:?} 0x{at:X}, byte {place} {fault:?}");
@@ -143,8 +147,23 @@ fn an_erase_with_a_damaged_byte_is_done_or_named_and_never_hits_the_boot_loader(
 }
 
 #[test]
+fn a_read_that_arrives_as_an_erase_is_an_alarm() {
+    // 09 with one bit flipped is 0B, the sector erase of full loaders (§6.2).
+    const READ: &[u8] = &[0x01, 0xE0, 0xFC, 0xFF, 0xF4, 0x05, 0x00, 0x09];
+    let open = Setup::new("cb2s").unwrap().locked(false).status([0; 3]);
+    let (module, mut flash, next) = damaged(open, READ);
+    next.set(Some((7, Fault::Flipped(1))));
+    let result = flash.read(0x4_3000, &mut [0; 4096], &mut Unwatched);
+    assert_eq!(hit(&module), [0x43], "the sector is gone");
+    assert!(
+        matches!(result, Err(DeviceError::Misdirected { instead: 0x4_3000, .. })),
+        "that the chip has erased what was to be read is named: {result:?}"
+    );
+}
+
+#[test]
 fn a_sector_erased_once_more_is_asked_for_by_its_plain_address() {
-    let (module, mut flash, _) = damaged(ERASE);
+    let (module, mut flash, _) = damaged(t(), ERASE);
     for _ in 0..2 {
         flash.erase(EraseUnit::Sector, 0x4_2000).unwrap();
     }

@@ -49,9 +49,6 @@ pub(super) struct Port {
     clean: bool,
     /// Where this program has asked for a change, the latest last.
     meant: VecDeque<u32>,
-    /// What was asked to be read last. A read request holds neither data nor an erase code, so that a report of a change at
-    /// that very address is a damaged answer and no change.
-    reading: Option<u32>,
     /// An address nobody asked for, that the chip reported a change at.
     stray: Option<u32>,
     /// The chip's CRC speed in bytes per second, for time limits.
@@ -72,7 +69,6 @@ impl Port {
             heard: 0,
             clean: false,
             meant: VecDeque::new(),
-            reading: None,
             stray: None,
             crc_rate: ASSUMED_CRC_RATE,
             answered: Duration::ZERO,
@@ -110,9 +106,6 @@ impl Port {
     /// Hands a request to the wire and waits for nothing.
     pub fn tell(&mut self, request: &Request<'_>) -> Result<(), LinkError> {
         self.gaps += u32::from(self.left_alone());
-        if let Request::Read4k { at } = request {
-            self.reading = Some(*at);
-        }
         if let Some(at) = request.changes_at() {
             self.meant.push_back(at);
             if self.meant.len() > REMEMBERED {
@@ -284,7 +277,7 @@ impl Port {
     }
 
     fn look_at(&mut self, reply: &Reply) {
-        if let Some(at) = reply.changed_at().filter(|at| !self.meant.contains(at) && self.reading != Some(*at)) {
+        if let Some(at) = reply.changed_at().filter(|at| !self.meant.contains(at)) {
             self.stray.get_or_insert(at);
         }
     }

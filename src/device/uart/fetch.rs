@@ -20,6 +20,10 @@ const READS: u32 = 3;
 const ERASED_INSIDE: u32 = 10;
 /// The share, in percent, that is still as in an earlier backup inside a block that has changed.
 const KNOWN_INSIDE: u32 = 50;
+/// Reads that may arrive as erases in one stretch; each takes a flipped bit at one place.
+const ERASES: u32 = 3;
+/// Bytes other than FF that no disturbed answer puts into an erased sector: a sector with as many was not erased.
+const NOT_ERASED: usize = 64;
 
 impl UartFlash {
     /// [`super::super::ReadFlash::fetch`].
@@ -177,11 +181,22 @@ impl UartFlash {
         sectors: &mut [[u8; SECTOR as usize]],
         watch: &mut dyn Watch,
     ) -> Result<(), DeviceError> {
-        let mut done = 0;
+        let (mut done, mut erases) = (0, 0);
         while let Some(left) = sectors.get_mut(done..).filter(|left| !left.is_empty()) {
             let from = at + done as u32 * SECTOR;
             match self.loader.read_sectors(from, left, &mut done, watch) {
                 Ok(()) => {}
+                // The request arrived as an erase of the sector it asked for. A protected flash does not mind.
+                Err(DeviceError::Misdirected { request, at, instead }) if at == instead && erases < ERASES => {
+                    erases += 1;
+                    let mut sector = [0; SECTOR as usize];
+                    self.loader.read_sector(at, &mut sector, &mut |what| watch.retried(what))?;
+                    if sector.iter().filter(|byte| **byte != 0xFF).count() < NOT_ERASED {
+                        return Err(DeviceError::Misdirected { request, at, instead });
+                    }
+                    watch
+                        .retried(format!("{request} at 0x{at:06X} arrived as an erase, and the flash did not take it"));
+                }
                 Err(DeviceError::NoAnswer { request, at }) => {
                     let Some(step) = self.go_slower()? else { return Err(DeviceError::NoAnswer { request, at }) };
                     watch.retried(format!("rate: reads fail; going on at {step} baud"));

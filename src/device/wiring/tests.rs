@@ -96,6 +96,8 @@ impl Case {
             Self::Clock(khz) => format!("clock:{}k", khz * (80 + dice.roll(45)) / 100),
             Self::Late => format!("late-entry:{}", 20 + dice.roll(400)),
             Self::Weak => format!("weak-supply:{}", 30 + dice.roll(1500)),
+            // Usual jumper wires end at 11 MHz, which is worth a word; these are as good as any clock asked for.
+            Self::Good => "clock:60M".to_owned(),
             _ => String::new(),
         };
         let wires = if let Self::Wires(text, ..) = self { text } else { "" };

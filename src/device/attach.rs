@@ -1,8 +1,10 @@
 //! From an open link to a flash that is known.
 
-use super::contract::{DeviceError, Watch, WriteFlash};
+use super::contract::WriteFlash;
+use super::error::DeviceError;
 use super::spi::{Access, SpiFlash};
 use super::uart::UartFlash;
+use super::watch::Watch;
 use crate::link::{Link, Wire};
 
 /// What may be chosen about attaching; everything has a sensible default.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::contract::{DeviceError, EraseUnit, Watch};
+use super::contract::EraseUnit;
+use super::error::DeviceError;
+use super::watch::Watch;
 use crate::link::Clock;
 
 /// Longest nap between two checkpoints while waiting for a board.

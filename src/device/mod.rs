@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod contract;
+mod error;
 mod guard;
 mod spi;
 mod status;
@@ -10,12 +11,12 @@ mod testing;
 mod tie;
 mod tried;
 mod uart;
+mod watch;
 pub mod wiring;
 
 pub use attach::{AttachOptions, KnownClock, attach};
-pub use contract::{
-    Abilities, Cancelled, DeviceError, EraseUnit, Facts, Level, ReadFlash, SectorData, Seen, Uncounted, Unwatched,
-    Watch, WriteFlash,
-};
+pub use contract::{Abilities, EraseUnit, Facts, ReadFlash, SectorData, Seen, WriteFlash};
+pub use error::DeviceError;
 pub use tie::Tie;
 pub use tried::{EntryOutcome, EntryTry};
+pub use watch::{Cancelled, Level, Uncounted, Unwatched, Watch};

@@ -1,6 +1,6 @@
 //! Carrying out a status register change, the same way over both wires (spi-flash.md §6, uart-protocol.md §7.2).
 
-use super::contract::DeviceError;
+use super::error::DeviceError;
 use crate::codec::nor::{StatusBytes, StatusChange, StatusWrite};
 
 /// Commands one form may need: SR1, then SR2, then SR2 again when the first write cleared it.

@@ -2,7 +2,7 @@
 
 use crc::{CRC_16_CMS, Crc};
 
-use super::contract::{Cancelled, Level, Watch};
+use super::watch::{Cancelled, Level, Watch};
 
 /// 2 MiB in which every sector differs from every other one, with blank stretches in between. Boot loader and
 /// application begin with a good block of code (formats.md §3), so that the simulated chip starts them.

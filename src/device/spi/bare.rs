@@ -1,9 +1,10 @@
 //! A flash chip by itself, desoldered or under a clip: it is asked for its id at once, no D2 and no CEN.
 
 use super::super::attach::AttachOptions;
-use super::super::contract::{DeviceError, Watch};
+use super::super::error::DeviceError;
 use super::super::tie::Tie;
 use super::super::tried::EntryOutcome;
+use super::super::watch::Watch;
 use super::ID_READS;
 use super::entry::{ATTEMPTS, Attempt, Door, Entered};
 use super::evidence::{bare_failure, plausible};

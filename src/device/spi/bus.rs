@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::super::contract::DeviceError;
+use super::super::error::DeviceError;
 use crate::codec::nor::opcode::{self, Addressing};
 use crate::link::{Clock, LinkError, SpiLink};
 

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use super::super::attach::AttachOptions;
-use super::super::contract::{DeviceError, Level, Watch};
+use super::super::error::DeviceError;
 use super::super::guard::wait;
 use super::super::tie::Tie;
 use super::super::tried::{EntryOutcome, EntryTry};
+use super::super::watch::{Level, Watch};
 use super::bus::NorBus;
 use super::evidence::{Seen, failure, plausible};
 use super::{Access, ID_READS, bare, hand};

@@ -1,6 +1,6 @@
 //! What an entry attempt saw, and what that says about the wires (spi-flash.md §10).
 
-use super::super::contract::DeviceError;
+use super::super::error::DeviceError;
 use super::super::tried::{EntryOutcome, EntryTry};
 use crate::chip::part;
 use crate::units::{clock_text, hex_text};

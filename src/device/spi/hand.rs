@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use super::super::attach::AttachOptions;
-use super::super::contract::{DeviceError, Level, Watch};
+use super::super::error::DeviceError;
 use super::super::guard::wait;
 use super::super::tie::Tie;
+use super::super::watch::{Level, Watch};
 use super::ID_READS;
 use super::entry::{ATTEMPTS, Attempt, Door, Entered};
 use super::evidence::failure;

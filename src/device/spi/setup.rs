@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::super::attach::AttachOptions;
-use super::super::contract::{DeviceError, Facts, Level, Watch};
+use super::super::contract::Facts;
+use super::super::error::DeviceError;
+use super::super::watch::{Level, Watch};
 use super::bus::{Busy, NorBus};
 use super::entry::Entered;
 use super::tune::{Tuner, Wish};

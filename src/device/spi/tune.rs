@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use super::super::contract::{DeviceError, Level, Watch};
+use super::super::error::DeviceError;
+use super::super::watch::{Level, Watch};
 use super::bus::NorBus;
 use crate::units::{SECTOR, clock_text, time_text};
 

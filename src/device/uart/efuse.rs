@@ -1,7 +1,8 @@
 //! The code key in the eFuse, where the loader lets it be read (uart-protocol.md §12). Only registers of the eFuse
 //! controller are written, and only to ask for a byte.
 
-use super::super::contract::{DeviceError, Watch};
+use super::super::error::DeviceError;
+use super::super::watch::Watch;
 use super::loader::Loader;
 use crate::codec::beken::{Answer, Request};
 use crate::image::code::CodeKey;

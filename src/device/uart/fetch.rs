@@ -7,7 +7,9 @@
 
 use std::time::Duration;
 
-use super::super::contract::{DeviceError, Seen, Uncounted, Watch};
+use super::super::contract::Seen;
+use super::super::error::DeviceError;
+use super::super::watch::{Uncounted, Watch};
 use super::UartFlash;
 use crate::codec::beken::request::byte_times;
 use crate::codec::beken::{Request, chip_crc};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::contract::{DeviceError, Watch};
+use super::super::error::DeviceError;
+use super::super::watch::Watch;
 use super::loader::{Ahead, Dialect, Loader, LowErase};
 use super::port::Port;
 use crate::chip::{CHIP_ID_REGISTERS, Part, chip_by_id, loader_by_crc, part};

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use super::super::contract::{DeviceError, Level, Watch};
+use super::super::error::DeviceError;
 use super::super::guard::wait;
+use super::super::watch::{Level, Watch};
 use super::picture::{self, Heard};
 use super::port::Port;
 use crate::codec::beken::request::byte_times;

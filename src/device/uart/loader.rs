@@ -1,6 +1,7 @@
 //! What a linked loader can do, request by request, with retries where asking twice does no harm.
 
-use super::super::contract::{DeviceError, Unwatched, Watch};
+use super::super::error::DeviceError;
+use super::super::watch::{Unwatched, Watch};
 use super::link_up::link_up;
 use super::port::Port;
 use super::speed::{self, Met};

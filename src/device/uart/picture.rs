@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::super::contract::{DeviceError, Watch};
+use super::super::error::DeviceError;
+use super::super::watch::Watch;
 use super::link_up::START_BAUD;
 use super::port::Port;
 use crate::units::hex_text;

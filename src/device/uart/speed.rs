@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::contract::{DeviceError, Watch};
+use super::super::error::DeviceError;
+use super::super::watch::Watch;
 use super::link_up::START_BAUD;
 use super::loader::Loader;
 use crate::codec::beken::request::byte_times;

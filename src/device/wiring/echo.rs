@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::{Checked, Fault, Finding, Suspect, WireFinding, WireName};
-use crate::device::contract::{DeviceError, Level, Watch};
+use crate::device::error::DeviceError;
+use crate::device::watch::{Level, Watch};
 use crate::link::{Clock, LinkError, SerialLink};
 use crate::units::Verdict;
 

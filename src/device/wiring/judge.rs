@@ -3,7 +3,7 @@
 use super::lines::{Follow, Order};
 use super::measure::{Heard, Measured};
 use super::{Checked, Fault, Finding, Pace, Suspect, WireFinding, WireName, id_words};
-use crate::device::contract::DeviceError;
+use crate::device::error::DeviceError;
 use crate::device::spi::Entered;
 use crate::device::tie::Tie;
 use crate::link::{Line, LinkInfo};

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use super::super::contract::{DeviceError, Watch};
+use super::super::error::DeviceError;
 use super::super::guard::wait;
 use super::super::spi::plausible;
+use super::super::watch::Watch;
 use super::Pace;
 use super::RESET;
 use super::lines::{BUS, Follow, Lines, Order};

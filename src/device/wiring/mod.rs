@@ -19,9 +19,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::attach::AttachOptions;
-use super::contract::{DeviceError, Watch};
+use super::error::DeviceError;
 use super::spi::{Access, NorBus, bring_up};
 use super::tried::EntryTry;
+use super::watch::Watch;
 use crate::link::{Clock, Line, Link, LinkInfo, ProbeLines, Wire};
 use crate::units::{Verdict, hex_text};
 

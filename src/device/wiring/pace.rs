@@ -1,7 +1,8 @@
 //! How fast the wires are, measured by ids and a little content at rising clocks.
 
-use super::super::contract::{DeviceError, Watch};
+use super::super::error::DeviceError;
 use super::super::spi::NorBus;
+use super::super::watch::Watch;
 use super::Pace;
 use crate::link::LinkError;
 use crate::units::clock_text;

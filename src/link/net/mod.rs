@@ -5,10 +5,32 @@ mod socket;
 pub mod tcp;
 mod telnet;
 
+use std::rc::Rc;
+
+use super::clock::SystemClock;
+use super::contract::{Link, LinkInfo, ResetLine, SerialLink, Wire, WireKind};
+use super::spec::LinkSpec;
 use crate::problem::{Class, Problem};
 
 /// Keys of both schemes.
 const KEYS: [&str; 2] = ["baud", "reset"];
+
+/// A serial link on this computer's clock; `over` says for people what carries it.
+fn link(spec: &LinkSpec, wire: Box<dyn SerialLink>, reset: Option<Box<dyn ResetLine>>, over: &str) -> Link {
+    let how = reset.as_ref().map_or_else(|| "reset by hand".to_owned(), |line| line.describe());
+    Link {
+        wire: Wire::Serial(wire),
+        reset,
+        probe: None,
+        clock: Rc::new(SystemClock::new()),
+        info: LinkInfo {
+            name: spec.name(),
+            wire: WireKind::Uart,
+            detail: format!("{} over {over}, {how}", spec.target),
+            simulated: false,
+        },
+    }
+}
 
 /// What only a network can do to a link.
 #[derive(Debug, thiserror::Error)]

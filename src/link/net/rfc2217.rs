@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::socket::Socket;
 use super::telnet::{BINARY, COM_PORT, DO, DONT, Heard, IAC, Parser, SUPPRESS_GO_AHEAD, WILL, WONT, com_port, escape};
-use super::{KEYS, NetError};
-use crate::link::clock::SystemClock;
-use crate::link::contract::{Link, LinkError, LinkInfo, ResetLine, SerialLink, Wire, WireKind};
+use super::{KEYS, NetError, link};
+use crate::link::contract::{Link, LinkError, ResetLine, SerialLink};
 use crate::link::serial::{LINK_BAUD, local_reset};
 use crate::link::spec::LinkSpec;
 
@@ -56,19 +55,7 @@ pub(in crate::link) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
     if let Some(dtr) = modem {
         reset = Some(Box::new(ModemLine { remote: Rc::clone(&remote), dtr }));
     }
-    let how = reset.as_ref().map_or_else(|| "reset by hand".to_owned(), |line| line.describe());
-    Ok(Link {
-        wire: Wire::Serial(Box::new(Port(remote))),
-        reset,
-        probe: None,
-        clock: Rc::new(SystemClock::new()),
-        info: LinkInfo {
-            name: spec.name(),
-            wire: WireKind::Uart,
-            detail: format!("{} over RFC 2217, {how}", spec.target),
-            simulated: false,
-        },
-    })
+    Ok(link(spec, Box::new(Port(remote)), reset, "RFC 2217"))
 }
 
 impl Remote {

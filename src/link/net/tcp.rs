@@ -1,12 +1,10 @@
 //! `tcp:` links: the raw bytes of a serial port that another computer serves.
 
-use std::rc::Rc;
 use std::time::Duration;
 
-use super::KEYS;
 use super::socket::Socket;
-use crate::link::clock::SystemClock;
-use crate::link::contract::{Link, LinkError, LinkInfo, SerialLink, Wire, WireKind};
+use super::{KEYS, link};
+use crate::link::contract::{Link, LinkError, SerialLink};
 use crate::link::serial::{LINK_BAUD, local_reset};
 use crate::link::spec::LinkSpec;
 
@@ -21,20 +19,8 @@ pub(in crate::link) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
         return Err(spec.bad("raw TCP cannot change the rate; set 115200 at the server, or use rfc2217:"));
     }
     let reset = local_reset(spec)?;
-    let how = reset.as_ref().map_or_else(|| "reset by hand".to_owned(), |line| line.describe());
-    let socket = Socket::open(spec)?;
-    Ok(Link {
-        wire: Wire::Serial(Box::new(Raw(socket))),
-        reset,
-        probe: None,
-        clock: Rc::new(SystemClock::new()),
-        info: LinkInfo {
-            name: spec.name(),
-            wire: WireKind::Uart,
-            detail: format!("{} over raw TCP, {LINK_BAUD} baud as the server has it, {how}", spec.target),
-            simulated: false,
-        },
-    })
+    let over = format!("raw TCP, {LINK_BAUD} baud as the server has it");
+    Ok(link(spec, Box::new(Raw(Socket::open(spec)?)), reset, &over))
 }
 
 impl SerialLink for Raw {
@@ -70,6 +56,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::link::contract::Wire;
 
     fn spec(text: &str) -> LinkSpec {
         LinkSpec::parse(text).unwrap()

@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
 use super::*;
+use crate::link::contract::Wire;
 
 /// Settings in their order: number and value.
 type Settings = Vec<(u8, Vec<u8>)>;

@@ -39,7 +39,7 @@ fn backup_seconds(module: &Module, speed: Option<u32>) -> f64 {
     });
     let mut actor = Actor::with_opener(inbox, Box::new(sink), Box::new(move |_| Ok(opened.link())));
     let link = LinkSpec::parse("sim:uart").expect("a link");
-    let connect = JobSpec::Connect(ConnectSpec { link, speed, entry_clock: None, clocks: None });
+    let connect = JobSpec::Connect(ConnectSpec { link, speed, entry_clock: None, clocks: None, backups: None });
     actor.handle(Command::Start(JobId(1), Box::new(connect)));
     let began = module.now();
     actor.handle(Command::Start(JobId(2), Box::new(JobSpec::Backup(Default::default()))));
@@ -88,7 +88,7 @@ fn backup_on_the_modules_clock() {
     let mut actor = Actor::with_opener(inbox, Box::new(sink), Box::new(move |_| Ok(link.link())));
     let link = LinkSpec::parse("sim:wb2s").expect("a link");
     let before = module.now();
-    let connect = ConnectSpec { link, speed: None, entry_clock: None, clocks: None };
+    let connect = ConnectSpec { link, speed: None, entry_clock: None, clocks: None, backups: None };
     actor.handle(Command::Start(JobId(1), Box::new(JobSpec::Connect(connect))));
     let (start, bus) = (module.now(), module.traffic().spi_time);
     actor.handle(Command::Start(JobId(2), Box::new(JobSpec::Backup(Default::default()))));

@@ -70,7 +70,8 @@
 //!   the identity is at most *likely*, and where CEN has no effect nothing is written.
 //! - **The second look is a device's own matter** ([`device::ReadFlash::compare`]): over SPI a read at half the clock,
 //!   over UART the chip's own CRC. Backup, survey, read-back and final proof all use it, so there is one way to be sure.
-//!   Where the chip's CRC comes cheaper than its bytes it is asked first ([`device::ReadFlash::fetch`]).
+//!   Where the chip's CRC comes cheaper than its bytes it is asked first ([`device::ReadFlash::fetch`]), against backups of
+//!   this chip too ([`job::Backups`]).
 //! - **Nothing is asked twice** where the answer cannot have changed ([`device::ReadFlash::still`]): over UART the boot loader
 //!   alone runs on the chip, and what its CRC has proven holds until something is changed or it was out of touch. An image
 //!   that is there already is told by comparing it alone ([`job::already_there`]).

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::codec::nor::StatusBytes;
-use crate::job::{BackupRead, BackupSpec, Earlier, Identity, Keeper, KeeperHandle, ProvenBackup};
+use crate::job::{
+    BackupRead, BackupSpec, Backups, BackupsHandle, ConnectSpec, Earlier, Identity, Keeper, KeeperHandle, ProvenBackup,
+};
 use crate::problem::{Class, Problem};
 use crate::store::part::Part;
 use crate::store::{self, Manifest, Provenance, Saved, Settings, backup};
@@ -23,6 +25,23 @@ pub struct Found {
     pub status: Option<StatusBytes>,
     /// Files that look like backups and do not count, with the reason.
     pub skipped: Vec<String>,
+}
+
+/// A connection that knows what was kept from earlier ones: the clocks of its link, and the backups of chips. A link that is
+/// written down or played back does not look at backups, so that what goes over it is the same on every computer.
+pub fn remembering(settings: &Settings, wanted: ConnectSpec) -> ConnectSpec {
+    let taped = wanted.link.scheme == "replay" || wanted.link.get("record").is_some();
+    let folder = settings.backups_folder().ok().filter(|_| !taped);
+    let backups = folder.map(|folder| BackupsHandle::new(Folder(folder)));
+    ConnectSpec { clocks: clocks::memory(wanted.link.name()), backups, ..wanted }
+}
+
+struct Folder(PathBuf);
+
+impl Backups for Folder {
+    fn newest(&self, chip_key: &str) -> Option<Arc<[u8]>> {
+        Some(store::find_backup(&self.0, chip_key)?.bytes)
+    }
 }
 
 /// Writes a backup with its manifest: to `place`, or to the folder of backups under a dated name.
@@ -58,7 +77,7 @@ pub fn backup_spec(
     let store::part::Kept { bytes, once, twice } = kept;
     let earlier = (!bytes.is_empty()).then(|| Arc::new(Earlier { bytes, once, twice }));
     // Only a chip that computes CRCs can tell whether an earlier backup still holds.
-    let known = if identity.abilities.chip_crc { find(settings, identity)?.backup } else { None };
+    let known = if identity.abilities.chip_crc.is_some() { find(settings, identity)?.backup } else { None };
     let known = known.map(|backup| Arc::clone(&backup.bytes));
     Ok((BackupSpec { keeper: Some(KeeperHandle::new(Keep(part))), earlier, known }, None))
 }
@@ -197,5 +216,22 @@ pub const fn usual(settings: &Settings) -> crate::job::Usual {
         spi_entry_clock: settings.spi.entry_clock_hz,
         uart_baud: settings.uart.fixed_baud(),
         cen: settings.cen,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn looks_at_backups(link: &str) -> bool {
+        let settings = Settings::default();
+        let wanted = ConnectSpec::new(link, None, &usual(&settings)).unwrap();
+        remembering(&settings, wanted).backups.is_some()
+    }
+
+    #[test]
+    fn a_link_that_is_written_down_sees_the_same_bytes_with_and_without_backups() {
+        assert!(looks_at_backups("uart:/dev/ttyUSB0?baud=921600"));
+        assert!(!looks_at_backups("uart:/dev/ttyUSB0?record=/tmp/bkbench.transcript"));
     }
 }

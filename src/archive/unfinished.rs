@@ -219,7 +219,7 @@ impl Journal for Record {
 /// The CRC of every sector before the first of the writes. Over SPI no request goes astray.
 fn before(plan: &crate::job::Plan, identity: &Identity, left: Option<&Interrupted>) -> String {
     let known = left.map(|left| left.before.clone()).filter(|known| !known.is_empty());
-    let fresh = || if identity.abilities.chip_crc { sector_crcs(&plan.before) } else { Vec::new() };
+    let fresh = || if identity.abilities.chip_crc.is_some() { sector_crcs(&plan.before) } else { Vec::new() };
     known.unwrap_or_else(fresh).iter().map(|crc| format!("{crc:08x}")).collect()
 }
 

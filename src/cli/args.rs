@@ -425,6 +425,9 @@ pub struct SimModule {
     /// What goes wrong, as in sim:wb2s?faults=noise:1/20000
     #[arg(long, value_name = "LIST")]
     pub faults: Option<String>,
+    /// Bytes per second of the chip's own CRC; what its download code takes when left out
+    #[arg(long, value_name = "N")]
+    pub crc: Option<u32>,
     /// Seed of everything random
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -440,6 +443,7 @@ impl SimModule {
             ("image", path(&self.image)),
             ("pace", Some(self.pace.clone())),
             ("faults", self.faults.clone()),
+            ("crc", self.crc.map(|speed| speed.to_string())),
             ("seed", self.seed.map(|seed| seed.to_string())),
         ];
         let query = keys.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();

@@ -76,7 +76,7 @@ impl Context {
         })?;
         let wanted = ConnectSpec::new(&text, self.args.speed, &archive::usual(&self.settings));
         let wanted = wanted.map_err(|error| error.explain())?;
-        Ok(ConnectSpec { clocks: archive::clocks::memory(wanted.link.name()), ..wanted })
+        Ok(archive::remembering(&self.settings, wanted))
     }
 }
 

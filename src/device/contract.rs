@@ -41,8 +41,8 @@ impl EraseUnit {
 pub struct Abilities {
     /// Status registers can be read and written. Basic loaders cannot (uart-protocol.md §7.1).
     pub status_registers: bool,
-    /// The chip computes a CRC over a range itself.
-    pub chip_crc: bool,
+    /// How fast the chip computes a CRC over a range, in bytes per second, as measured; `None` where it computes none.
+    pub chip_crc: Option<u32>,
     /// Sectors below this flash offset must not be written over this link: the loader that we talk to lives there.
     /// 0 where nothing is guarded.
     pub first_writable: u32,

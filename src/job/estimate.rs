@@ -7,8 +7,6 @@ use crate::chip::{Typical, part_named};
 use crate::link::WireKind;
 use crate::units::{PAGE, SECTOR};
 
-/// Speed at which a chip computes a CRC, bytes per second; what the public tools assume (uart-protocol.md §9).
-const CRC_SPEED: f64 = 400_000.0;
 /// Overhead of one SPI message in seconds (spi-flash.md §11).
 const SPI_MESSAGE: f64 = 100e-6;
 
@@ -35,7 +33,8 @@ pub(super) fn write_time(plan: &Plan, situation: &Situation<'_>) -> Duration {
         }
         WireKind::Uart => {
             // What the plan was made from holds still; each sector is compared once, with its group or at the end.
-            written * 1.005 / (speed / 10.0) + chip / CRC_SPEED
+            let compared = situation.abilities.chip_crc.map_or(0.0, |speed| chip / f64::from(speed.max(1)));
+            written * 1.005 / (speed / 10.0) + compared
         }
     };
     Duration::from_secs_f64(erase + work)

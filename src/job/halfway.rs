@@ -86,7 +86,8 @@ impl Halfway {
         let present = self.present();
         let mut differing = device.compare(0, &present, run)?;
         differing.retain(|at| !self.distrusts(*at));
-        if let Some(&at) = differing.first().filter(|_| differing.len() > FEW || !device.abilities().chip_crc) {
+        if let Some(&at) = differing.first().filter(|_| differing.len() > FEW || device.abilities().chip_crc.is_none())
+        {
             return Err(JobError::KeptChanged { count: differing.len(), at });
         }
         let repaired = if differing.is_empty() {

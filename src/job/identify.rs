@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::journal::Handed;
 use super::plan::hex;
 use super::refusal::Refusal;
 use super::report::{JobError, Phase, Reporter};
@@ -15,7 +16,7 @@ use crate::image::family::Family;
 use crate::image::firmware::{self, Firmware};
 use crate::image::{rf, votes};
 use crate::link::{LinkInfo, WireKind};
-use crate::units::{SECTOR, Span, Verdict, hex_text};
+use crate::units::{BLOCK, SECTOR, Span, Verdict, hex_text};
 
 /// Boot loader and the first sectors of the application: version text, partition table, code key (formats.md §1).
 const START: Span = Span::new(0, 0x12000);
@@ -181,12 +182,27 @@ fn link_votes(facts: &Facts) -> Vec<votes::Vote> {
     found
 }
 
-/// Reads what identification needs, decides who the chip is, and tells it.
+/// Finds what chips held when they were last backed up. Jobs open no file: the front end hands it in.
+pub trait Backups: Send {
+    /// The newest proven backup of the chip with this key ([`Identity::chip_key`]), whole.
+    fn newest(&self, chip_key: &str) -> Option<Arc<[u8]>>;
+}
+
+/// The backups on their way into the session.
+pub type BackupsHandle = Handed<dyn Backups>;
+
+/// Reads what identification needs, decides who the chip is, and tells it. Where the chip computes CRCs faster than the
+/// line carries bytes, what stands there as in one of the `backups` of this chip is told by its CRC.
 ///
 /// # Errors
 /// [`JobError::Device`].
-pub fn identify(device: &mut dyn ReadFlash, link: &LinkInfo, run: &mut dyn Reporter) -> Result<Identity, JobError> {
-    let identity = look(device, link, run)?;
+pub fn identify(
+    device: &mut dyn ReadFlash,
+    link: &LinkInfo,
+    backups: Option<&BackupsHandle>,
+    run: &mut dyn Reporter,
+) -> Result<Identity, JobError> {
+    let identity = look(device, link, backups, run)?;
     run.identity(Arc::new(identity.clone()));
     Ok(identity)
 }
@@ -195,23 +211,46 @@ pub fn identify(device: &mut dyn ReadFlash, link: &LinkInfo, run: &mut dyn Repor
 ///
 /// # Errors
 /// [`JobError::Device`].
-pub fn look(device: &mut dyn ReadFlash, link: &LinkInfo, run: &mut dyn Reporter) -> Result<Identity, JobError> {
+pub fn look(
+    device: &mut dyn ReadFlash,
+    link: &LinkInfo,
+    backups: Option<&BackupsHandle>,
+    run: &mut dyn Reporter,
+) -> Result<Identity, JobError> {
     let size = device.facts().size;
-    let code = if device.abilities().prefer_crc { START } else { CODE };
-    let places = [Family::Bk7231T, Family::Bk7231N].into_iter().filter_map(Family::rf_block);
+    let by_crc = device.abilities().prefer_crc;
+    let code = if by_crc { START } else { CODE };
     let chip = Span::new(0, size);
-    let spans: Vec<Span> = std::iter::once(code)
-        .chain(places)
-        .map(|span| span.intersection(chip))
-        .filter(|span| !span.is_empty())
-        .collect();
-    run.phase(Phase::Identify, spans.iter().map(|span| u64::from(span.len)).sum());
+    let within = |span: &Span| Some(span.intersection(chip)).filter(|span| !span.is_empty());
+    let places = [Family::Bk7231T, Family::Bk7231N].into_iter().filter_map(Family::rf_block);
+    let places: Vec<Span> = places.filter_map(|place| within(&place)).collect();
+    let code = within(&code).unwrap_or(chip);
+    run.phase(Phase::Identify, places.iter().chain([&code]).map(|span| u64::from(span.len)).sum());
 
+    // The MAC first: it tells whose backup there may be.
     let mut flash = vec![0xFF; size as usize];
-    for span in spans {
-        if let Some(place) = flash.get_mut(span.start as usize..span.end() as usize) {
+    for span in places {
+        if let Some(place) = part(&mut flash, span) {
             device.read(span.start, place, run)?;
         }
     }
+    let identity = Identity::from_flash(device.facts(), device.abilities(), link, &flash);
+    let newest = || backups?.get().newest(&identity.chip_key).filter(|backup| backup.len() == size as usize);
+    let Some(backup) = by_crc.then(newest).flatten() else {
+        if let Some(place) = part(&mut flash, code) {
+            device.read(code.start, place, run)?;
+        }
+        return Ok(Identity::from_flash(device.facts(), device.abilities(), link, &flash));
+    };
+    for piece in code.pieces(BLOCK) {
+        let known = backup.get(piece.start as usize..piece.end() as usize).unwrap_or_default();
+        if let Some(place) = part(&mut flash, piece) {
+            device.fetch(piece.start, &[known], place, run)?;
+        }
+    }
     Ok(Identity::from_flash(device.facts(), device.abilities(), link, &flash))
+}
+
+fn part(flash: &mut [u8], span: Span) -> Option<&mut [u8]> {
+    flash.get_mut(span.start as usize..span.end() as usize)
 }

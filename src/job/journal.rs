@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::backup::{Keeper, KeeperHandle};
 use super::clocks::{ClockMemory, ClocksHandle};
-use super::identify::Identity;
+use super::identify::{Backups, BackupsHandle, Identity};
 use super::plan::Plan;
 use super::spec::WriteSpec;
 use crate::codec::nor::StatusBytes;
@@ -77,6 +77,13 @@ impl ClocksHandle {
     /// Wraps a memory of clocks.
     pub fn new(memory: impl ClockMemory + 'static) -> Self {
         Self(Arc::new(Mutex::new(memory)))
+    }
+}
+
+impl BackupsHandle {
+    /// Wraps what finds backups.
+    pub fn new(backups: impl Backups + 'static) -> Self {
+        Self(Arc::new(Mutex::new(backups)))
     }
 }
 

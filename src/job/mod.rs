@@ -29,7 +29,7 @@ pub use already::{AlreadyThere, already_there};
 pub use backup::{BackupSpec, Earlier, Keeper, KeeperHandle, Passes, back_up};
 pub use clocks::{ClockMemory, ClocksHandle, Remembered};
 pub use halfway::Halfway;
-pub use identify::{FlashIdentity, Identity};
+pub use identify::{Backups, BackupsHandle, FlashIdentity, Identity};
 pub use interruption::Interruption;
 pub use journal::{Handed, Journal, JournalHandle, Start};
 pub use plan::{Action, Group, Plan, Run, Situation, plan};

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::already::AlreadyThere;
 use super::backup::BackupSpec;
 use super::clocks::ClocksHandle;
-use super::identify::Identity;
+use super::identify::{BackupsHandle, Identity};
 use super::interruption::Interruption;
 use super::journal::JournalHandle;
 use super::plan::Plan;
@@ -125,6 +125,8 @@ pub struct ConnectSpec {
     pub entry_clock: Option<u32>,
     /// Where the SPI clocks that worked over this link are remembered.
     pub clocks: Option<ClocksHandle>,
+    /// The backups of chips known from before. Where the chip computes CRCs, they spare reading what still stands there.
+    pub backups: Option<BackupsHandle>,
 }
 
 /// What a link takes where neither the link nor the command line says anything.
@@ -174,6 +176,7 @@ impl ConnectSpec {
             speed: speed.or(own).or(fallback),
             entry_clock: spi.then_some(usual.spi_entry_clock),
             clocks: None,
+            backups: None,
         })
     }
 }

@@ -25,7 +25,7 @@ pub fn survey(
     let size = device.facts().size as usize;
     let known = known.filter(|known| known.len() == size);
     // Where nothing is known and the chip computes no CRC, every sector is seen twice on the way.
-    let twice = known.is_none() && !device.abilities().chip_crc;
+    let twice = known.is_none() && device.abilities().chip_crc.is_none();
     run.phase(Phase::Survey, if twice { 2 * size as u64 } else { size as u64 });
     let mut bytes = vec![0; size];
     let mut doubtful: Vec<u32> = Vec::new();

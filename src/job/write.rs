@@ -229,7 +229,7 @@ fn carry_out(
         run.advance(group.span.len.into());
     }
     // The survey right before has compared every block with the chip's own CRC, and nothing was sent since.
-    if plan.is_empty() && device.abilities().chip_crc {
+    if plan.is_empty() && device.abilities().chip_crc.is_some() {
         return Ok(());
     }
     // Where every command was answered at once and for its own address, a group that was compared holds still what it
@@ -244,7 +244,7 @@ fn carry_out(
     }
     let mut differing = look_again(device, plan, differing, run)?;
     // Where the line was disturbed before, this is damage of our own making, and what stood there is known.
-    if !differing.is_empty() && run.retries() > retries && device.abilities().chip_crc {
+    if !differing.is_empty() && run.retries() > retries && device.abilities().chip_crc.is_some() {
         put_back(device, &plan.wanted, |_| false, journal, run)?;
         differing = device.compare(0, &plan.wanted, &mut Uncounted(run))?;
     }

@@ -31,6 +31,7 @@ pub(super) fn run(
         _ => {}
     }
     let mut so_far = SoFar::default();
+    let began_at = connection.as_ref().map(|open| open.device.facts().speed);
     let result = loop {
         match work(spec, connection, &mut so_far, runner) {
             Err(error) if lasting::is_loss(&error) => match lasting::come_back(spec, error, connection, opener, runner)
@@ -44,6 +45,10 @@ pub(super) fn run(
     if let Some(Connection { device, known }) = connection {
         known.status = runner.protection_seen().map_or(known.status, |seen| seen.status);
         // The wires may have asked for a lower clock.
+        let speed = device.facts().speed;
+        if runner.speed_told().or(began_at) != Some(speed) {
+            runner.slowed(speed);
+        }
         if let Some(clocks) = &mut known.clocks {
             clocks.update(device.as_ref(), runner);
         }
@@ -74,7 +79,7 @@ fn work(
         JobSpec::Connect(_) | JobSpec::Disconnect | JobSpec::Wiring(_) => Ok(Outcome::Disconnected),
         JobSpec::Identify => {
             device.identify_again()?;
-            Ok(Outcome::Identified(Arc::new(identify::identify(device, info, runner)?)))
+            Ok(Outcome::Identified(Arc::new(identify::identify(device, info, None, runner)?)))
         }
         JobSpec::Protection => {
             let protection = Arc::new(protect::read(device)?);
@@ -122,7 +127,7 @@ fn connect(
     let mut device = attach(link, &options, runner)?;
     let speed = device.facts().speed;
     runner.emit(What::Link(LinkState::Open { info: info.clone(), speed }));
-    let identity = identify::identify(device.as_mut(), &info, runner)?;
+    let identity = identify::identify(device.as_mut(), &info, wanted.backups.as_ref(), runner)?;
     let protection = protect::read(device.as_mut())?;
     let status = protection.status;
     runner.protection(Arc::new(protection));

@@ -196,7 +196,7 @@ fn look_for(
         ..AttachOptions::default()
     };
     let mut device = attach(link, &options, runner)?;
-    let identity = identify::look(device.as_mut(), &known.info, runner)?;
+    let identity = identify::look(device.as_mut(), &known.info, None, runner)?;
     same_chip(&known.identity, &identity).map_err(JobError::from)?;
     let protection = protect::read(device.as_mut())?;
     // A write knows what it has changed itself.

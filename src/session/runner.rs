@@ -70,6 +70,7 @@ pub(super) struct Runner<'a> {
     protection: Option<Arc<Protection>>,
     interruptions: Vec<Interruption>,
     repaired: BTreeSet<u32>,
+    speed: Option<u32>,
 }
 
 impl<'a> Runner<'a> {
@@ -88,6 +89,7 @@ impl<'a> Runner<'a> {
             protection: None,
             interruptions: Vec::new(),
             repaired: BTreeSet::new(),
+            speed: None,
         }
     }
 
@@ -123,6 +125,11 @@ impl<'a> Runner<'a> {
 
     pub fn detach_clock(&mut self) {
         self.timeline.detach();
+    }
+
+    /// The speed this job has told last, where it has told one.
+    pub fn speed_told(&self) -> Option<u32> {
+        self.speed
     }
 
     /// The protection as this job has read it last.
@@ -256,6 +263,7 @@ impl Reporter for Runner<'_> {
     }
 
     fn slowed(&mut self, speed: u32) {
+        self.speed = Some(speed);
         self.emit(What::Slowed(speed));
     }
 

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use bkbench::device::KnownClock;
 use bkbench::job::{
-    AlreadyThere, BackupProof, BackupRead, BackupSpec, ClockMemory, ClocksHandle, ConnectSpec, Interrupted, JobSpec,
-    Outcome, Phase, WriteSpec,
+    AlreadyThere, BackupProof, BackupRead, BackupSpec, Backups, BackupsHandle, ClockMemory, ClocksHandle, ConnectSpec,
+    Interrupted, JobSpec, Outcome, Phase, WriteSpec,
 };
 use bkbench::link::WireKind;
-use bkbench::link::sim::{Faults, Module, Setup, Wires};
+use bkbench::link::sim::{Faults, Module, Program, Setup, Wires};
 use bkbench::problem::Problem;
 use bkbench::session::What;
 use bkbench::units::Span;
@@ -22,10 +22,14 @@ use crate::support::{Numbers, cases};
 
 /// Bytes on the wire of a read of 2 MiB and its time at 921600 baud (uart-protocol.md §15).
 const READ_AT_921600: f64 = 22.91;
-/// The simulated chip's CRC over 2 MiB.
-const CRC_OF_2_MIB: f64 = 2.0 * 1024.0 * 1024.0 / 400_000.0;
 /// Noise as a bad line has it: bytes dropped, flipped and doubled, answers late, and stalls.
 const NOISE: &str = "noise:1/20000,late:1/500,stall:1/1500";
+
+/// Seconds of the simulated chip's CRC over so many bytes.
+fn crc_time(name: &str, bytes: u32) -> f64 {
+    let program = if name == "wb2s" { Program::T } else { Program::N };
+    f64::from(bytes) / f64::from(program.crc_speed())
+}
 
 fn module(name: &str, seed: u64) -> Module {
     Module::new(Setup::new(name).expect("a module").wire(WireKind::Uart).seed(seed)).expect("a module")
@@ -168,8 +172,9 @@ fn a_proven_backup_takes_the_time_of_the_line_and_of_the_chips_crc() {
                 let read = back_up(&mut bench, BackupSpec::default());
                 assert!(*read.bytes == *module.flash() && read.unstable.is_empty());
             });
-            println!("{name} at {baud}: {took:.2} s, {:.3} of {line} s and the CRC", took / (line + CRC_OF_2_MIB));
-            assert!(took <= factor * (line + CRC_OF_2_MIB), "{name} at {baud}: {took} s");
+            let limit = line + crc_time(name, 0x20_0000);
+            println!("{name} at {baud}: {took:.2} s, {:.3} of {line} s and the CRC", took / limit);
+            assert!(took <= factor * limit, "{name} at {baud}: {took} s");
         }
     }
 }
@@ -195,7 +200,7 @@ fn erased_flash_and_what_an_earlier_backup_knows_are_not_read() {
         let again = again.expect("a backup");
         println!("{name}: second backup {took:.2} s");
         assert!(again.proven() && *again.bytes == *module.flash());
-        assert!(took < CRC_OF_2_MIB * 1.1 + 0.5, "{took} s");
+        assert!(took < crc_time(name, 0x20_0000) * 1.1 + 0.5, "{took} s");
     }
 }
 
@@ -234,7 +239,7 @@ fn an_image_that_is_there_is_told_by_comparing_it_alone() {
         println!("{name}: {LEN} bytes, missing {missing:.3} s, there {again:.3} s");
         // A write with work to do loses next to nothing; else the chip's CRC over the image is all there is to wait for.
         assert!(missing < 0.1, "{name}: {missing} s");
-        assert!(again < f64::from(LEN) / 400_000.0 + 0.2, "{name}: {again} s");
+        assert!(again < crc_time(name, LEN) + 0.2, "{name}: {again} s");
 
         // An earlier write that was cut off has to be ended, whatever reads right.
         let cut_off = WriteSpec { interrupted: Some(Interrupted::default()), ..wish() };
@@ -272,7 +277,7 @@ fn a_plan_right_behind_a_backup_asks_for_nothing_again() {
         let later = seconds(&module, || assert_eq!(plan(&mut bench).hash, hash));
         println!("{name}: at once {at_once:.3} s, later {later:.3} s");
         assert!(at_once < 0.05, "{name}: {at_once} s");
-        assert!(later > CRC_OF_2_MIB, "{name}: {later} s");
+        assert!(later > crc_time(name, 0x20_0000), "{name}: {later} s");
         // And so after a change.
         bench.write(wish.clone()).expect("written");
         module.poke(0x1F_0123, b"changed behind the program's back");
@@ -419,13 +424,52 @@ fn the_best_rate_of_an_adapter_is_remembered_and_proven_again() {
     }
 }
 
+/// The backup of one chip.
+struct OneBackup {
+    chip_key: String,
+    content: Arc<[u8]>,
+}
+
+impl Backups for OneBackup {
+    fn newest(&self, chip_key: &str) -> Option<Arc<[u8]>> {
+        (chip_key == self.chip_key).then(|| Arc::clone(&self.content))
+    }
+}
+
+#[test]
+fn a_chip_with_a_backup_is_known_again_by_its_crcs() {
+    for name in ["wb2s", "cb3s"] {
+        let module = module(name, 1);
+        let connect = |backups| {
+            let JobSpec::Connect(spec) = connect_at("sim:uart", Some(921_600)) else { panic!("a connect") };
+            let before = module.traffic().uart_received;
+            let connected = Bench::try_over(&module, JobSpec::Connect(ConnectSpec { backups, ..spec }));
+            let identity = connected.expect("connected").view().identity.expect("an identity");
+            (identity, module.traffic().uart_received - before)
+        };
+        let (first, all) = connect(None);
+        let backup = |content: Vec<u8>| {
+            Some(BackupsHandle::new(OneBackup { chip_key: first.chip_key.clone(), content: content.into() }))
+        };
+        let (again, few) = connect(backup(module.flash().to_vec()));
+        assert!(few + 0x1_0000 < all, "{name}: {few} bytes instead of {all}");
+        assert_eq!((again.chip, again.verdict, &again.chip_key), (first.chip, first.verdict, &first.chip_key));
+        assert_eq!((&again.firmware, &again.code_key), (&first.firmware, &first.code_key));
+        assert_eq!(again.evidence.len(), first.evidence.len(), "{name}: {:?} and {:?}", again.evidence, first.evidence);
+        // A backup that is not what the chip holds now changes nothing about what is seen.
+        let (other, _) = connect(backup(vec![0x5A; 0x20_0000]));
+        assert_eq!((other.chip, other.verdict, &other.firmware), (first.chip, first.verdict, &first.firmware));
+        assert_eq!(connect(backup(vec![0x5A; 0x1000])).1, all, "{name}: one of another size");
+    }
+}
+
 #[test]
 fn a_rate_that_is_lost_in_a_backup_is_left_and_that_is_remembered() {
-    for name in ["wb2s", "cb3s"] {
+    for (name, noise) in [("wb2s", "noise:1/4000"), ("cb3s", "noise:1/4000"), ("wb2s", "noise:1/6000")] {
         let memory = Remembers::default();
         let module = module(name, 1);
         let (mut bench, found) = memory.connect(&module, None);
-        module.set_faults(Faults::parse("noise:1/3000").expect("faults"));
+        module.set_faults(Faults::parse(noise).expect("faults"));
         let read = back_up(&mut bench, BackupSpec::default());
         // So much noise may leave a sector unsettled, which is then named.
         assert!(!read.proven() || *read.bytes == *module.flash(), "{name}: {:?} {:?}", read.unstable, read.rules);

@@ -183,7 +183,7 @@ impl ReadFlash for SpiFlash {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities { status_registers: self.facts.part.is_some(), chip_crc: false, first_writable: 0, prefer_crc: false }
+        Abilities { status_registers: self.facts.part.is_some(), chip_crc: None, first_writable: 0, prefer_crc: false }
     }
 
     fn read(&mut self, at: u32, into: &mut [u8], watch: &mut dyn Watch) -> Result<(), DeviceError> {

@@ -358,8 +358,8 @@ impl Loader {
             true => self.port.ask_to_erase(request)?,
             false => self.port.ask(request)?,
         };
-        // A status byte can be damaged like any other: a question that is refused is asked once more.
-        let refused = |reply: &Reply| matches!(request.accepts(reply), Some(Answer::Refused(_)));
+        // A status or an opcode can be damaged like any other byte: a question that is refused is asked once more.
+        let refused = |reply: &Reply| matches!(request.accepts(reply), Some(Answer::Refused(_) | Answer::Unsupported));
         if !request.changes_flash() && reply.as_ref().is_some_and(refused) {
             reply = self.port.ask(request)?;
         }

@@ -167,7 +167,7 @@ impl ReadFlash for UartFlash {
     fn abilities(&self) -> Abilities {
         Abilities {
             status_registers: self.loader.dialect == Dialect::Full && self.facts.part.is_some(),
-            chip_crc: true,
+            chip_crc: Some(self.loader.port.crc_rate),
             first_writable: self.guard(),
             // The chip's own speed against wire bytes per second.
             prefer_crc: self.loader.port.crc_rate > self.facts.speed / 10,

@@ -18,9 +18,9 @@ use super::part::Part;
 use super::wires::Wires;
 
 /// The keys of a `sim:` link.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "wire", "image", "chip", "flash", "locked", "pace", "faults", "seed", "wires", "cen", "bare", "loader", "clock",
-    "baud",
+    "baud", "crc",
 ];
 
 /// The largest image a part of the table could hold, in bytes.
@@ -77,8 +77,8 @@ pub struct Knobs {
     /// How long the ROM of the N waits for the rest of a frame. Chosen so that of link checks 5 ms apart the second or
     /// third is answered (uart-protocol.md §14).
     pub frame_timeout: Duration,
-    /// Bytes per second of the chip's CRC (uart-protocol.md §9: 400 000 is what tools count with).
-    pub crc_speed: u32,
+    /// Bytes per second of the chip's CRC; `None` for that of its download program ([`Program::crc_speed`]).
+    pub crc_speed: Option<u32>,
     /// The flash is in deep power-down when the host comes.
     pub asleep: bool,
     /// The flash is in continuous read when the host comes.
@@ -104,7 +104,7 @@ impl Default for Knobs {
             idle_reset: Duration::from_millis(1550),
             noise_stay: Duration::from_millis(800),
             frame_timeout: Duration::from_millis(4),
-            crc_speed: 400_000,
+            crc_speed: None,
             asleep: false,
             continuous_read: false,
             rules: Rules::default(),
@@ -153,6 +153,13 @@ impl Setup {
                 "loader" => Program::find(value)
                     .map(|program| setup.program = Some(program))
                     .ok_or_else(|| format!("{value:?} is not one of {}", Program::words().join(", "))),
+                "crc" => match value.parse() {
+                    Ok(speed) if speed > 0 => {
+                        setup.knobs.crc_speed = Some(speed);
+                        Ok(())
+                    }
+                    _ => Err(format!("{value:?} is no number of bytes per second from 1")),
+                },
                 "wires" => Wires::parse(value).map(|wires| setup.wires = wires),
                 "seed" => setup.set_seed(value),
                 // The speed asked for, which is the device's matter.

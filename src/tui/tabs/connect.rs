@@ -7,7 +7,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{Tab, TabId};
-use crate::archive::clocks;
+use crate::archive;
 use crate::device::Level;
 use crate::job::backup::BackupSpec;
 use crate::job::{ConnectSpec, Identity, JobSpec};
@@ -97,7 +97,7 @@ impl Connect {
     fn connect(&mut self, link: &str, cx: &Shared) -> Act {
         self.used = Some(link.to_owned());
         match ConnectSpec::new(link, cx.speed, &usual(&cx.settings)) {
-            Ok(spec) => Act::start(JobSpec::Connect(ConnectSpec { clocks: clocks::memory(spec.link.name()), ..spec })),
+            Ok(spec) => Act::start(JobSpec::Connect(archive::remembering(&cx.settings, spec))),
             Err(error) => Act::Open(Box::new(ProblemBox::new("connect", error.explain()))),
         }
     }

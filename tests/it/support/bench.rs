@@ -175,6 +175,7 @@ pub fn connect_to(link: &str) -> JobSpec {
         speed: None,
         entry_clock: None,
         clocks: None,
+        backups: None,
     })
 }
 
@@ -185,6 +186,7 @@ pub fn connect_at(link: &str, speed: Option<u32>) -> JobSpec {
         speed,
         entry_clock: None,
         clocks: None,
+        backups: None,
     })
 }
 

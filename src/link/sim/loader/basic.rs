@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::flash::Flash;
 use super::super::setup::Knobs;
 use super::super::sums::{CRC32_START, crc32};
-use super::{Action, Program, Then, erase, free, long, program, real_rate, short, word};
+use super::{Action, Program, Then, crc_speed, erase, free, long, program, real_rate, short, word};
 
 /// Flash ids the loader knows how to lock. 1C 70 15 was seen; that there are 15 and that EB 60 15 is none of them too;
 /// the others are those of the vendor's early lists.
@@ -153,7 +153,7 @@ impl Basic {
                 let Some(begin) = free(flash, now) else { return Action::then(now, Then::Wedged) };
                 let crc =
                     crc32(CRC32_START, (0..bytes).map(|offset| flash.cell(start.wrapping_add(offset) & 0xFF_FFFF)));
-                let end = begin + Duration::from_secs_f64(f64::from(bytes) / f64::from(knobs.crc_speed.max(1)));
+                let end = begin + Duration::from_secs_f64(f64::from(bytes) / crc_speed(self.program, knobs));
                 match protect(flash, true, end) {
                     Some(ready) => Action::answer(ready, short(0x10, &crc.to_le_bytes())),
                     None => Action::then(end, Then::Wedged),

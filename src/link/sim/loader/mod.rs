@@ -102,6 +102,11 @@ fn long(opcode: u8, status: u8, data: &[u8]) -> Vec<u8> {
     answer
 }
 
+/// Bytes a second that the chip's CRC goes over.
+fn crc_speed(program: Program, knobs: &Knobs) -> f64 {
+    f64::from(knobs.crc_speed.unwrap_or(program.crc_speed()))
+}
+
 fn word(bytes: &[u8]) -> u32 {
     bytes.iter().take(4).rev().fold(0, |word, byte| word << 8 | u32::from(*byte))
 }

@@ -8,7 +8,7 @@ use super::super::chance::Chance;
 use super::super::flash::Flash;
 use super::super::setup::Knobs;
 use super::super::sums::{CRC32_START, crc32};
-use super::{Action, PREFIX, Program, Then, erase, free, long, program, real_rate, short, word, write};
+use super::{Action, PREFIX, Program, Then, crc_speed, erase, free, long, program, real_rate, short, word, write};
 
 /// eFuse control and result registers.
 const EFUSE: (u32, u32) = (0x0080_0074, 0x0080_0078);
@@ -130,7 +130,7 @@ impl Rom {
                 }
                 let begin = free(flash, now)?;
                 let crc = crc32(CRC32_START, (0..len).map(|offset| flash.cell(start.wrapping_add(offset))));
-                let time = Duration::from_secs_f64(f64::from(len) / f64::from(knobs.crc_speed.max(1)));
+                let time = Duration::from_secs_f64(f64::from(len) / crc_speed(self.program, knobs));
                 Action::answer(begin + time, short(0x10, &crc.to_le_bytes()))
             }
             (0xAA, [0x55]) => linked(short(0xAA, &[0x55])),

@@ -9,6 +9,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a benchmark that cannot run may stop")]
 
 #[cfg(unix)]
+#[allow(dead_code, reason = "the tests use all of it")]
 #[path = "../tests/it/support/public.rs"]
 mod public;
 #[cfg(unix)]

@@ -79,6 +79,9 @@
 //!   address in its answer and by the final CRC, and put back from the survey; what is out of reach is an alarm. The plan says so
 //!   beforehand, its hash holds it, and the report lists what was hit. A process that ends in between leaves a record of the
 //!   address, and of every sector's CRC before the write, by which the next start finds also what nobody noticed.
+//! - **A basic boot loader is never left alone**: it resets the chip when it hears nothing for some tenth of a second. What takes
+//!   this computer a while runs on a thread of its own, and the loader hears link checks meanwhile (`job::patience`); a
+//!   request is given up for lost as soon as the loader can no more be at work.
 //! - **Work is done in groups of at most 64 KiB**: erase, program, read back, then the next group. A write that is cut
 //!   off leaves at most one group in between, and a basic boot loader, which locks the flash after each CRC, gets the
 //!   erase that unlocks it at each group's start.

@@ -152,8 +152,8 @@ pub trait ReadFlash {
     /// [`DeviceError::OtherChip`] when the answer is not the one of [`ReadFlash::facts`].
     fn identify_again(&mut self) -> Result<(), DeviceError>;
 
-    /// Keeps the link from falling asleep; called at least every 100 ms while nothing else happens
-    /// (uart-protocol.md §3.1). Costs nothing where it is not needed.
+    /// Keeps the link from falling asleep; called every few ms to 40 ms while nothing else happens (uart-protocol.md §3.1).
+    /// Costs nothing where, or as long as, it is not needed.
     ///
     /// # Errors
     /// [`DeviceError`] when the chip no longer answers.

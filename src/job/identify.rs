@@ -7,6 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::journal::Handed;
+use super::patience::meanwhile;
 use super::plan::hex;
 use super::refusal::Refusal;
 use super::report::{JobError, Phase, Reporter};
@@ -234,21 +235,26 @@ pub fn look(
             device.read(span.start, place, run)?;
         }
     }
-    let identity = Identity::from_flash(device.facts(), device.abilities(), link, &flash);
+    let (facts, abilities) = (device.facts().clone(), device.abilities());
+    let identity = meanwhile(device, || Identity::from_flash(&facts, abilities, link, &flash))?;
     let newest = || backups?.get().newest(&identity.chip_key).filter(|backup| backup.len() == size as usize);
-    let Some(backup) = by_crc.then(newest).flatten() else {
-        if let Some(place) = part(&mut flash, code) {
-            device.read(code.start, place, run)?;
+    match if by_crc { meanwhile(device, newest)? } else { None } {
+        Some(backup) => {
+            for piece in code.pieces(BLOCK) {
+                let known = backup.get(piece.start as usize..piece.end() as usize).unwrap_or_default();
+                if let Some(place) = part(&mut flash, piece) {
+                    device.fetch(piece.start, &[known], place, run)?;
+                }
+            }
         }
-        return Ok(Identity::from_flash(device.facts(), device.abilities(), link, &flash));
-    };
-    for piece in code.pieces(BLOCK) {
-        let known = backup.get(piece.start as usize..piece.end() as usize).unwrap_or_default();
-        if let Some(place) = part(&mut flash, piece) {
-            device.fetch(piece.start, &[known], place, run)?;
+        None => {
+            if let Some(place) = part(&mut flash, code) {
+                device.read(code.start, place, run)?;
+            }
         }
     }
-    Ok(Identity::from_flash(device.facts(), device.abilities(), link, &flash))
+    let facts = device.facts().clone();
+    meanwhile(device, || Identity::from_flash(&facts, abilities, link, &flash))
 }
 
 fn part(flash: &mut [u8], span: Span) -> Option<&mut [u8]> {

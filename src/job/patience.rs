@@ -1,10 +1,16 @@
-//! What a job does before it tries something again.
+//! What a job does before it tries something again, and while this computer is busy with something else.
 
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::Duration;
 
+use super::journal::{Journal, JournalHandle};
 use super::report::{JobError, Reporter};
 use crate::device::{Level, ReadFlash, Uncounted, WriteFlash};
+use crate::problem::Problem;
 
+/// How often the device is looked after meanwhile.
+const LOOK: Duration = Duration::from_millis(1);
 /// How long the first pause is; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
@@ -33,4 +39,44 @@ pub(super) fn prove_write_path(device: &mut dyn WriteFlash, run: &mut dyn Report
         run.slowed(now);
     }
     Ok(())
+}
+
+/// Does something that takes this computer a while, a disk's sync or a long computation, and does not let the link fall
+/// asleep over it (uart-protocol.md §3.1).
+///
+/// # Errors
+/// [`JobError::Device`] when the chip no longer answers; the work is done all the same.
+pub(super) fn meanwhile<D: ReadFlash + ?Sized, T: Send>(
+    device: &mut D,
+    work: impl FnOnce() -> T + Send,
+) -> Result<T, JobError> {
+    if !device.needs_keep_alive() {
+        return Ok(work());
+    }
+    thread::scope(|scope| {
+        let working = scope.spawn(work);
+        let mut awake = Ok(());
+        while !working.is_finished() {
+            thread::sleep(LOOK);
+            if awake.is_ok() {
+                awake = device.keep_alive();
+            }
+        }
+        let done = working.join().unwrap_or_else(|panic| resume_unwind(panic));
+        awake?;
+        Ok(done)
+    })
+}
+
+/// Tells the journal something, where there is one, and waits until it is on the disk.
+///
+/// # Errors
+/// [`JobError::Journal`]; [`JobError::Device`] when the chip no longer answers.
+pub(super) fn record<D: ReadFlash + ?Sized>(
+    device: &mut D,
+    journal: Option<&JournalHandle>,
+    tell: impl FnOnce(&mut dyn Journal) -> Result<(), Problem> + Send,
+) -> Result<(), JobError> {
+    let Some(journal) = journal else { return Ok(()) };
+    meanwhile(device, || tell(&mut *journal.get()))?.map_err(JobError::Journal)
 }

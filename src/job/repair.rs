@@ -3,7 +3,7 @@
 //! tell, and what stood there is known from the survey.
 
 use super::journal::JournalHandle;
-use super::patience::back_off;
+use super::patience::{back_off, record};
 use super::report::{JobError, Reporter};
 use super::survey::confirmed;
 use crate::device::{DeviceError, EraseUnit, Level, SectorData, Uncounted, WriteFlash};
@@ -40,17 +40,13 @@ pub(super) fn put_back(
         let words = format!("{} sectors were changed by a damaged request, the first at 0x{first:06X}", hit.len());
         run.note(Level::Error, format!("{words}; they are put back"));
         let spans: Vec<Span> = hit.iter().map(|at| Span::new(*at, SECTOR)).collect();
-        if let Some(journal) = journal {
-            journal.get().group_started(&spans).map_err(JobError::Journal)?;
-        }
+        record(device, journal, |journal| journal.group_started(&spans))?;
         for at in &hit {
             let Some(content) = sector(expected, *at) else { continue };
             put(device, *at, content, run)?;
             run.repaired(*at);
         }
-        if let Some(journal) = journal {
-            journal.get().group_done(&spans).map_err(JobError::Journal)?;
-        }
+        record(device, journal, |journal| journal.group_done(&spans))?;
     }
     let left = device.compare(0, expected, &mut Uncounted(run))?;
     match left.iter().find(|at| !exempt(**at)) {

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::halfway::Halfway;
 use super::identify::Identity;
 use super::journal::{JournalHandle, Start};
-use super::patience::{back_off, prove_write_path};
+use super::patience::{back_off, meanwhile, prove_write_path, record};
 use super::plan::{self, Action, Group, Plan, Situation, hex, overlay};
 use super::protect::{self, Protection, Range};
 use super::repair::put_back;
@@ -64,13 +64,13 @@ fn look(
     let at = spec.at.or_else(|| firmware::identify(&spec.image).natural_address);
     let likely = known.zip(at).map(|(known, at)| overlay(known.to_vec(), at, &spec.image));
     let current = survey(device, known, likely.as_deref(), run)?;
-    let identity = Identity::from_flash(device.facts(), device.abilities(), link, &current);
+    let (facts, abilities) = (device.facts().clone(), device.abilities());
+    let identity = meanwhile(device, || Identity::from_flash(&facts, abilities, link, &current))?;
     run.identity(Arc::new(identity.clone()));
     let protection = protect::read(device)?;
     run.protection(Arc::new(protection.clone()));
-    let abilities = device.abilities();
     let situation = Situation { identity: &identity, protection: &protection, abilities, current: &current };
-    let plan = plan::plan(spec, &situation)?;
+    let plan = meanwhile(device, || plan::plan(spec, &situation))??;
     Ok(Looked { plan, identity, protection })
 }
 
@@ -103,11 +103,9 @@ pub fn write(
             }
             let plan = Arc::new(plan);
             run.planned(Arc::clone(&plan));
-            if let Some(journal) = journal.filter(|_| !plan.is_empty()) {
-                let status = spec.interrupted.as_ref().and_then(|left| left.status).or(before.status);
-                let start = Start { spec, plan: &plan, identity: &identity, status };
-                journal.get().begin(&start).map_err(JobError::Journal)?;
-            }
+            let status = spec.interrupted.as_ref().and_then(|left| left.status).or(before.status);
+            let start = Start { spec, plan: &plan, identity: &identity, status };
+            record(device, journal.filter(|_| !plan.is_empty()), |journal| journal.begin(&start))?;
             let now = before.clone();
             (halfway.insert(Halfway::new(plan, before, began)), now)
         }
@@ -128,9 +126,7 @@ pub fn write(
     // Put back also after a failure: a chip that was locked before is not left open by accident.
     let protection = lock_again(device, &plan, &before, run);
     let nothing_left = carried_out.is_ok() || (!halfway.touched && spec.interrupted.is_none());
-    if let Some(journal) = journal.filter(|_| nothing_left && protection.is_ok()) {
-        journal.get().finished().map_err(JobError::Journal)?;
-    }
+    record(device, journal.filter(|_| nothing_left && protection.is_ok()), |journal| journal.finished())?;
     carried_out?;
     let protection = protection?;
     // The chip holds other firmware now.
@@ -215,16 +211,12 @@ fn carry_out(
     for (index, group) in plan.groups.iter().enumerate().skip(halfway.done) {
         run.checkpoint()?;
         let sectors = group.sectors();
-        if let Some(journal) = journal {
-            journal.get().group_started(&sectors).map_err(JobError::Journal)?;
-        }
+        record(device, journal, |journal| journal.group_started(&sectors))?;
         let torn = halfway.torn;
         halfway.begin_group();
         let done = plan.groups.get(..index).unwrap_or_default();
         write_group(device, plan, group, done, torn, journal, run)?;
-        if let Some(journal) = journal {
-            journal.get().group_done(&sectors).map_err(JobError::Journal)?;
-        }
+        record(device, journal, |journal| journal.group_done(&sectors))?;
         halfway.end_group();
         run.advance(group.span.len.into());
     }
@@ -324,9 +316,7 @@ fn write_group(
                 if let DeviceError::Misdirected { instead, .. } = error {
                     // On the disk first: whoever ends this process before the sector is put back has it on record.
                     let hit = Span::new(instead % plan.chip_size, 1).to_sectors();
-                    if let Some(journal) = journal {
-                        journal.get().group_started(&[hit]).map_err(JobError::Journal)?;
-                    }
+                    record(device, journal, |journal| journal.group_started(&[hit]))?;
                     run.note(Level::Error, error.to_string());
                     put_back(device, &present(plan, done), |at| group.touches(at), journal, run)?;
                 }

@@ -21,6 +21,8 @@ mod outlive;
 mod patience;
 #[cfg(unix)]
 mod public_tools;
+#[cfg(unix)]
+mod real_loader;
 mod refusals;
 mod restore;
 mod rules;

@@ -12,7 +12,7 @@ use bkbench::job::{
     Interrupted, JobSpec, Outcome, Phase, WriteSpec,
 };
 use bkbench::link::WireKind;
-use bkbench::link::sim::{Faults, Module, Program, Setup, Wires};
+use bkbench::link::sim::{Faults, Knobs, Module, Program, Setup, Wires};
 use bkbench::problem::Problem;
 use bkbench::session::What;
 use bkbench::units::Span;
@@ -460,6 +460,26 @@ fn a_chip_with_a_backup_is_known_again_by_its_crcs() {
         let (other, _) = connect(backup(vec![0x5A; 0x20_0000]));
         assert_eq!((other.chip, other.verdict, &other.firmware), (first.chip, first.verdict, &first.firmware));
         assert_eq!(connect(backup(vec![0x5A; 0x1000])).1, all, "{name}: one of another size");
+    }
+}
+
+#[test]
+fn a_loader_that_falls_asleep_within_a_tenth_of_a_second_is_kept_awake() {
+    let knobs = Knobs {
+        idle_reset: Duration::from_millis(93),
+        boot_window: Duration::from_millis(3),
+        crc_speed: Some(3_200_000),
+        ..Knobs::default()
+    };
+    for seed in 0..cases(3, 100) {
+        let noise = if seed == 0 { Faults::default() } else { Faults::parse("noise:1/20000").expect("faults") };
+        let setup = Setup::new("wb2s").expect("wb2s").wire(WireKind::Uart).faults(noise);
+        let module = Module::new(setup.knobs(knobs.clone()).seed(u64::from(seed) + 1)).expect("a module");
+        let mut bench = session(&module, Some(921_600)).unwrap_or_else(|problem| panic!("seed {seed}: {problem}"));
+        let backup = bench.back_up();
+        let report = bench.write(image(&new_application(seed), Some(0x13_2000), &backup)).expect("written");
+        assert!(seed > 0 || report.retries == 0, "{} retries on a quiet line", report.retries);
+        assert!(*report.plan.wanted == *module.flash(), "seed {seed}");
     }
 }
 

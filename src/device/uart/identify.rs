@@ -61,10 +61,13 @@ pub(super) fn identify(
         lost: 0,
         mute: false,
     };
+    // Whatever it is, it may fall asleep.
+    loader.port.falls_asleep = true;
     let (even, odd) = (loader.crc(0, 256)?, loader.crc(0, 257)?);
     // A loader that counts whole blocks has no command for registers (§1, §21): its silence is not waited for. An answer
     // that came late may have been taken for the next one, so that it is asked once more.
     let blocks = even == odd && loader.crc(0, 257)? == even;
+    loader.port.falls_asleep = blocks;
     let chip_id = if blocks { None } else { read_chip_id(&mut loader.port, watch)? };
     if let Some(id) = chip_id {
         evidence.push(format!("chip id register: 0x{id:X}, {}", chip_by_id(id).unwrap_or("not in the table")));
@@ -84,6 +87,7 @@ pub(super) fn identify(
     };
     if loader.dialect == Dialect::Basic {
         loader.ahead = Ahead::Untried;
+        loader.port.falls_asleep = true;
     }
     for (crc, len) in [(even, 256), (odd, 257)] {
         if let Some(name) = loader_by_crc(zlib_of(crc), len) {

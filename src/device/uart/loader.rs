@@ -263,8 +263,11 @@ impl Loader {
 
     /// Asks until answered, finding the common beat again in between. Only for requests that change nothing.
     pub fn ask(&mut self, request: &Request<'_>, at: u32) -> Result<Reply, DeviceError> {
-        for _ in 0..TRIES {
-            if let Some(reply) = self.ask_once(request, at)? {
+        for attempt in 0..TRIES {
+            self.port.patience = 1 << attempt;
+            let reply = self.ask_once(request, at);
+            self.port.patience = 1;
+            if let Some(reply) = reply? {
                 return Ok(reply);
             }
             self.find_again(request.name(), at)?;

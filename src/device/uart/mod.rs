@@ -249,7 +249,7 @@ impl ReadFlash for UartFlash {
     }
 
     fn keep_alive(&mut self) -> Result<(), DeviceError> {
-        self.loader.link_check()
+        if !self.loader.mute && self.loader.port.since_answer() < AWAKE { Ok(()) } else { self.loader.link_check() }
     }
 
     fn slow_down(&mut self) -> Result<Option<u32>, DeviceError> {

@@ -15,24 +15,25 @@ const ASSUMED_CRC_RATE: u32 = 200_000;
 const SILENCE: Duration = Duration::from_millis(20);
 /// The longest the program listens for silence: a talking application never stops.
 const NO_SILENCE: Duration = Duration::from_millis(500);
-/// A loader that hears nothing for 100 ms may fall asleep (§3.1).
-pub(super) const AWAKE: Duration = Duration::from_millis(80);
+/// How long a basic loader is left without a byte at most. It resets the chip after 400,001 polls (§21) of 18 instructions
+/// each, counted in version 1.0.5: at its 120 MHz that is 93 ms without any wait state, some hundred with those that there
+/// may be.
+const HUSH: Duration = Duration::from_millis(60);
+/// How often a loader that is left alone is given a sign of life: twice in that time, nearly.
+pub(super) const AWAKE: Duration = Duration::from_millis(40);
 /// Link checks sent before filler.
 const QUICK_CHECKS: u32 = 5;
 /// Filler portions of 256 bytes: more than any frame can still want whose length arrived as it was sent.
 const FILLERS: u32 = 17;
 /// Filler portions of 4 KiB: more than a frame can want whose length has a bit flipped.
 const LONG_FILLERS: u32 = 16;
-/// After this time without an answer a request may be half read: a loader falls asleep after about a second (§3.1).
-const HALF_READ: Duration = Duration::from_millis(400);
 /// More than an erase request holds behind its length.
 const ZEROS: [u8; 8] = [0; 8];
 /// Filler programs nothing when it lands in a torn write, and starts no frame.
 const FILLER: [u8; 256] = [0xFF; 256];
 
-/// How long after its last answer a loader is sure to be there still: a good part of the second after which a basic one
-/// that hears nothing resets the chip (§3.1).
-const PATIENCE: Duration = Duration::from_millis(400);
+/// How long after its last answer a loader is sure to be there still: a basic one, and any other.
+const SURE: [Duration; 2] = [Duration::from_millis(90), Duration::from_millis(400)];
 /// Addresses of changing requests that an answer may still come for.
 const REMEMBERED: usize = 64;
 
@@ -53,6 +54,10 @@ pub(super) struct Port {
     stray: Option<u32>,
     /// The chip's CRC speed in bytes per second, for time limits.
     pub crc_rate: u32,
+    /// The loader is a basic one, which resets the chip when it hears nothing for a while.
+    pub falls_asleep: bool,
+    /// How many times as long as usual is waited for it: a chip or a computer can be slower than it was.
+    pub patience: u32,
     /// When the last answer came.
     answered: Duration,
     /// How often the chip was left alone so long that its loader may have given up in between.
@@ -71,6 +76,8 @@ impl Port {
             meant: VecDeque::new(),
             stray: None,
             crc_rate: ASSUMED_CRC_RATE,
+            falls_asleep: false,
+            patience: 1,
             answered: Duration::ZERO,
             gaps: 0,
         }
@@ -92,7 +99,28 @@ impl Port {
 
     /// Whether the last answer is so long ago that the loader may have given up.
     pub fn left_alone(&self) -> bool {
-        self.clock.now().saturating_sub(self.answered) > PATIENCE
+        let [basic, any] = SURE;
+        self.since_answer() > if self.falls_asleep { basic } else { any }
+    }
+
+    /// How long ago the last answer was.
+    pub fn since_answer(&self) -> Duration {
+        self.clock.now().saturating_sub(self.answered)
+    }
+
+    /// How long nothing at all may come before a request counts as lost: a loader that has read half of it waits for the
+    /// rest, and falls asleep over that. One that computes or erases is deaf, and awake.
+    fn hush(&self, request: &Request<'_>) -> Option<Duration> {
+        match request {
+            Request::Erase { .. } | Request::SetBaud { .. } => None,
+            Request::Crc { len, .. } => {
+                let computing = Duration::from_secs_f64(f64::from(*len) / f64::from(self.crc_rate.max(1)));
+                Some(computing.mul_f64(1.2) + HUSH)
+            }
+            _ => Some(HUSH),
+        }
+        .filter(|_| self.falls_asleep)
+        .map(|hush| hush * self.patience)
     }
 
     pub fn baud(&self) -> u32 {
@@ -145,9 +173,12 @@ impl Port {
         if self.clean && self.decoder.pending() == 0 { Ok(()) } else { self.drop_input() }
     }
 
-    /// Waits for the answer to a request that was sent before.
+    /// Waits for the answer to a request that was sent before, as long as `limit`, or until it is lost for certain.
     pub fn answer_to(&mut self, request: &Request<'_>, limit: Duration) -> Result<Option<Reply>, LinkError> {
         let until = self.clock.now() + limit;
+        let hush = self.hush(request);
+        let leaves = self.clock.now() + byte_times(request.wire_len(), self.baud());
+        let mut lost = hush.map_or(until, |hush| leaves + hush);
         let mut buffer = [0_u8; 8192];
         self.heard = 0;
         let skipped = self.decoder.skipped();
@@ -161,13 +192,16 @@ impl Port {
                 self.clean = false;
                 self.look_at(&reply);
             }
-            let left = until.saturating_sub(self.clock.now());
+            let left = until.min(lost).saturating_sub(self.clock.now());
             if left.is_zero() {
                 self.clean = false;
                 return Ok(None);
             }
             let got = self.wire.receive(&mut buffer, left)?;
             self.heard += got;
+            if let Some(hush) = hush.filter(|_| got > 0) {
+                lost = self.clock.now() + hush;
+            }
             self.decoder.push(buffer.get(..got).unwrap_or_default());
         }
     }
@@ -193,7 +227,7 @@ impl Port {
         self.tell(request)?;
         let limit = request.limit(self.baud(), self.crc_rate);
         let until = self.clock.now() + limit;
-        let mut reply = self.answer_to(request, limit.min(HALF_READ))?;
+        let mut reply = self.answer_to(request, limit.min(HUSH))?;
         if reply.is_none() {
             self.wire.send(&ZEROS)?;
         }

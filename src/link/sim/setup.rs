@@ -68,9 +68,11 @@ pub struct Knobs {
     pub longest_frame: usize,
     /// What the host reads from a line that nobody drives.
     pub floating: u8,
-    /// How long after reset the boot loader or ROM listens on the UART (uart-protocol.md §3.1: tens of ms).
+    /// How long after reset the boot loader or ROM listens on the UART (uart-protocol.md §3.1: tens of ms; counted, the
+    /// 13,001 polls of a T take 3 ms without wait states, and some ten with those that there may be).
     pub boot_window: Duration,
-    /// How long a linked boot loader of the T stays without traffic (uart-protocol.md §21: 31 boot windows).
+    /// How long a linked boot loader of the T stays without traffic (uart-protocol.md §21: 31 boot windows; counted, from
+    /// 93 ms on).
     pub idle_reset: Duration,
     /// How long a boot loader of the T stays after noise (uart-protocol.md §21: 0.8 s).
     pub noise_stay: Duration,

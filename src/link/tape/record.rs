@@ -13,7 +13,7 @@ use crate::link::contract::{Clock, Link, LinkError, ResetLine, SerialLink, SpiLi
 use crate::link::spec::LinkSpec;
 
 /// A pause between two calls that counts as the program being elsewhere: shorter than that between signs of life.
-const ELSEWHERE: Duration = Duration::from_millis(50);
+const ELSEWHERE: Duration = Duration::from_millis(25);
 /// How often what was written reaches the disk.
 const FLUSH: Duration = Duration::from_secs(1);
 /// Recordings of one name, numbered: a workbench opens its link again and again.

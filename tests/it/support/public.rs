@@ -26,31 +26,51 @@ Serial._update_rts_state = without(Serial._update_rts_state)
 Serial._update_dtr_state = without(Serial._update_dtr_state)
 ";
 
+/// A CPU emulator with a Python interface.
+const EMULATOR: [&str; 1] = ["unicorn==2.1.4"];
+
+/// Where everything is installed.
+const TARGET: &str = env!("CARGO_TARGET_TMPDIR");
+
 /// The folder of the tools; `None`, said loudly, where they cannot be had.
 pub fn tools() -> Option<&'static Path> {
     static TOOLS_AT: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let found = TOOLS_AT.get_or_init(|| match install(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
-        Ok(folder) => Some(folder),
-        Err(why) => {
-            eprintln!("SKIPPED: the public tools cannot be had ({why}); python3, its venv module and PyPI are needed");
-            None
-        }
-    });
-    found.as_deref()
+    TOOLS_AT.get_or_init(|| had("the public tools", install_tools())).as_deref()
 }
 
-fn install(folder: &Path) -> Result<PathBuf, String> {
-    let venv = folder.join("public-tools");
-    let tools = venv.join("bin");
-    if !tools.join("ltchiptool").exists() {
-        done(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
-        let pip = ["install", "--quiet", "--disable-pip-version-check", "--timeout", "10", "--retries", "1"];
-        done(Command::new(tools.join("pip")).args(pip).args(TOOLS))?;
-    }
-    let patch = folder.join("no-modem-lines");
+/// A Python that can emulate a CPU; `None`, said loudly, where it cannot be had.
+pub fn emulator() -> Option<&'static Path> {
+    static EMULATOR_AT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let python = || Ok(install("emulator", &EMULATOR)?.join("python"));
+    EMULATOR_AT.get_or_init(|| had("the CPU emulator", python())).as_deref()
+}
+
+fn had(what: &str, installed: Result<PathBuf, String>) -> Option<PathBuf> {
+    let skipped = |why: &String| {
+        eprintln!("SKIPPED: {what} cannot be had ({why}); python3, its venv module and PyPI are needed");
+    };
+    installed.inspect_err(skipped).ok()
+}
+
+fn install_tools() -> Result<PathBuf, String> {
+    let tools = install("public-tools", &TOOLS)?;
+    let patch = Path::new(TARGET).join("no-modem-lines");
     fs::create_dir_all(&patch).map_err(|error| error.to_string())?;
     fs::write(patch.join("sitecustomize.py"), NO_MODEM_LINES).map_err(|error| error.to_string())?;
     Ok(tools)
+}
+
+/// The programs of an environment with these packages in it.
+fn install(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
+    let venv = Path::new(TARGET).join(name);
+    let (programs, complete) = (venv.join("bin"), venv.join("complete"));
+    if !complete.exists() {
+        done(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+        let pip = ["install", "--quiet", "--disable-pip-version-check", "--timeout", "10", "--retries", "1"];
+        done(Command::new(programs.join("pip")).args(pip).args(packages))?;
+        fs::write(complete, "").map_err(|error| error.to_string())?;
+    }
+    Ok(programs)
 }
 
 fn done(command: &mut Command) -> Result<(), String> {

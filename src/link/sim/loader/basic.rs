@@ -146,9 +146,12 @@ impl Basic {
             }
             [0x10, ref span @ ..] if span.len() >= 8 => {
                 let (start, end) = (word(span), word(&span[4..]));
-                let Some(len) = end.checked_sub(start) else { return Action::then(now, Then::Wedged) };
-                let blocks = (len.wrapping_add(1) >> 8) as u16;
-                let bytes = u32::from(blocks) * 256;
+                let blocks = end.wrapping_sub(start).wrapping_add(1) >> 8;
+                // They are counted in 16 bits: an end before the start, or 16 MiB behind it, never comes.
+                if blocks > 0xFFFF {
+                    return Action::then(now, Then::Wedged);
+                }
+                let bytes = blocks * 256;
                 let start = start & 0xFF_FFFF;
                 let Some(begin) = free(flash, now) else { return Action::then(now, Then::Wedged) };
                 let crc =

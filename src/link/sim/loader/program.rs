@@ -74,8 +74,9 @@ impl Program {
     /// Bytes a second of its CRC. For a boot loader in the flash that is computed, not measured: version 1.0.5 of the T
     /// sets the CPU to 480 MHz / 4 and the flash to dual reads at 60 MHz, and fetches and sums up a byte in 17.9
     /// instructions (27.9 cycles of an ARM9E-S) with 4.6 accesses to memory, counted over real code. Without wait states
-    /// that is 3.2 MB/s, with three at each access to memory and one at each instruction 1.7 MB/s; this is one at each.
-    /// Of the ROMs nothing is published: the 400 kB/s that tools reckon with (uart-protocol.md §13).
+    /// that is 3.2 MB/s; with what firmware for these chips takes for its delay loops, 3.5 times as many cycles, 1.3 MB/s.
+    /// This is one wait state at each instruction and access, between the two. Of the ROMs nothing is published: the
+    /// 400 kB/s that tools reckon with (uart-protocol.md §13).
     pub const fn crc_speed(self) -> u32 {
         if self.is_basic() { 2_000_000 } else { 400_000 }
     }

@@ -152,12 +152,16 @@ pub trait ReadFlash {
     /// [`DeviceError::OtherChip`] when the answer is not the one of [`ReadFlash::facts`].
     fn identify_again(&mut self) -> Result<(), DeviceError>;
 
-    /// Keeps the link from falling asleep; called every few ms to 40 ms while nothing else happens (uart-protocol.md §3.1).
-    /// Costs nothing where, or as long as, it is not needed.
+    /// Keeps the link from falling asleep, and finds out whether the chip is there; called every 20 ms while nothing else
+    /// happens (uart-protocol.md §3.1). Costs nothing where, or as long as, it is not needed.
     ///
     /// # Errors
     /// [`DeviceError`] when the chip no longer answers.
     fn keep_alive(&mut self) -> Result<(), DeviceError>;
+
+    /// Keeps the link from falling asleep in the middle of a job. Whatever comes of it, a lost link or a report of damage,
+    /// is left to the next request, which knows what to do about it.
+    fn sign_of_life(&mut self) {}
 
     /// Goes one step down in speed after faults that a lower one may cure. Returns the bit clock in Hz or the rate in baud
     /// now in force, or `None` when there is no lower step; [`Facts::speed`] follows.

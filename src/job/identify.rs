@@ -236,9 +236,9 @@ pub fn look(
         }
     }
     let (facts, abilities) = (device.facts().clone(), device.abilities());
-    let identity = meanwhile(device, || Identity::from_flash(&facts, abilities, link, &flash))?;
+    let identity = meanwhile(device, || Identity::from_flash(&facts, abilities, link, &flash));
     let newest = || backups?.get().newest(&identity.chip_key).filter(|backup| backup.len() == size as usize);
-    match if by_crc { meanwhile(device, newest)? } else { None } {
+    match if by_crc { meanwhile(device, newest) } else { None } {
         Some(backup) => {
             for piece in code.pieces(BLOCK) {
                 let known = backup.get(piece.start as usize..piece.end() as usize).unwrap_or_default();
@@ -254,7 +254,7 @@ pub fn look(
         }
     }
     let facts = device.facts().clone();
-    meanwhile(device, || Identity::from_flash(&facts, abilities, link, &flash))
+    Ok(meanwhile(device, || Identity::from_flash(&facts, abilities, link, &flash)))
 }
 
 fn part(flash: &mut [u8], span: Span) -> Option<&mut [u8]> {

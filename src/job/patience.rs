@@ -43,40 +43,29 @@ pub(super) fn prove_write_path(device: &mut dyn WriteFlash, run: &mut dyn Report
 
 /// Does something that takes this computer a while, a disk's sync or a long computation, and does not let the link fall
 /// asleep over it (uart-protocol.md §3.1).
-///
-/// # Errors
-/// [`JobError::Device`] when the chip no longer answers; the work is done all the same.
-pub(super) fn meanwhile<D: ReadFlash + ?Sized, T: Send>(
-    device: &mut D,
-    work: impl FnOnce() -> T + Send,
-) -> Result<T, JobError> {
+pub(super) fn meanwhile<D: ReadFlash + ?Sized, T: Send>(device: &mut D, work: impl FnOnce() -> T + Send) -> T {
     if !device.needs_keep_alive() {
-        return Ok(work());
+        return work();
     }
     thread::scope(|scope| {
         let working = scope.spawn(work);
-        let mut awake = Ok(());
         while !working.is_finished() {
             thread::sleep(LOOK);
-            if awake.is_ok() {
-                awake = device.keep_alive();
-            }
+            device.sign_of_life();
         }
-        let done = working.join().unwrap_or_else(|panic| resume_unwind(panic));
-        awake?;
-        Ok(done)
+        working.join().unwrap_or_else(|panic| resume_unwind(panic))
     })
 }
 
 /// Tells the journal something, where there is one, and waits until it is on the disk.
 ///
 /// # Errors
-/// [`JobError::Journal`]; [`JobError::Device`] when the chip no longer answers.
+/// [`JobError::Journal`].
 pub(super) fn record<D: ReadFlash + ?Sized>(
     device: &mut D,
     journal: Option<&JournalHandle>,
     tell: impl FnOnce(&mut dyn Journal) -> Result<(), Problem> + Send,
 ) -> Result<(), JobError> {
     let Some(journal) = journal else { return Ok(()) };
-    meanwhile(device, || tell(&mut *journal.get()))?.map_err(JobError::Journal)
+    meanwhile(device, || tell(&mut *journal.get())).map_err(JobError::Journal)
 }

@@ -65,12 +65,12 @@ fn look(
     let likely = known.zip(at).map(|(known, at)| overlay(known.to_vec(), at, &spec.image));
     let current = survey(device, known, likely.as_deref(), run)?;
     let (facts, abilities) = (device.facts().clone(), device.abilities());
-    let identity = meanwhile(device, || Identity::from_flash(&facts, abilities, link, &current))?;
+    let identity = meanwhile(device, || Identity::from_flash(&facts, abilities, link, &current));
     run.identity(Arc::new(identity.clone()));
     let protection = protect::read(device)?;
     run.protection(Arc::new(protection.clone()));
     let situation = Situation { identity: &identity, protection: &protection, abilities, current: &current };
-    let plan = meanwhile(device, || plan::plan(spec, &situation))??;
+    let plan = meanwhile(device, || plan::plan(spec, &situation))?;
     Ok(Looked { plan, identity, protection })
 }
 

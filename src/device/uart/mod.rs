@@ -252,6 +252,13 @@ impl ReadFlash for UartFlash {
         if !self.loader.mute && self.loader.port.since_answer() < AWAKE { Ok(()) } else { self.loader.link_check() }
     }
 
+    fn sign_of_life(&mut self) {
+        if !self.loader.mute && self.loader.port.since_answer() >= AWAKE {
+            // The next request finds out what this has found.
+            let _ = self.loader.port.link_check(AWAKE);
+        }
+    }
+
     fn slow_down(&mut self) -> Result<Option<u32>, DeviceError> {
         self.go_slower()
     }

@@ -32,7 +32,7 @@ const ZEROS: [u8; 8] = [0; 8];
 /// Filler programs nothing when it lands in a torn write, and starts no frame.
 const FILLER: [u8; 256] = [0xFF; 256];
 
-/// How long after its last answer a loader is sure to be there still: a basic one, and any other.
+/// How long a loader that hears nothing is sure to be there still: a basic one, and any other.
 const SURE: [Duration; 2] = [Duration::from_millis(90), Duration::from_millis(400)];
 /// Addresses of changing requests that an answer may still come for.
 const REMEMBERED: usize = 64;
@@ -60,6 +60,8 @@ pub(super) struct Port {
     pub patience: u32,
     /// When the last answer came.
     answered: Duration,
+    /// When the loader was last told something.
+    told: Duration,
     /// How often the chip was left alone so long that its loader may have given up in between.
     pub gaps: u32,
 }
@@ -79,6 +81,7 @@ impl Port {
             falls_asleep: false,
             patience: 1,
             answered: Duration::ZERO,
+            told: Duration::ZERO,
             gaps: 0,
         }
     }
@@ -97,10 +100,11 @@ impl Port {
         self.stray.take()
     }
 
-    /// Whether the last answer is so long ago that the loader may have given up.
+    /// Whether the last answer, and the last word to it, are so long ago that the loader may have given up.
     pub fn left_alone(&self) -> bool {
         let [basic, any] = SURE;
-        self.since_answer() > if self.falls_asleep { basic } else { any }
+        let heard = self.clock.now().saturating_sub(self.answered.max(self.told));
+        heard > if self.falls_asleep { basic } else { any }
     }
 
     /// How long ago the last answer was.
@@ -134,6 +138,7 @@ impl Port {
     /// Hands a request to the wire and waits for nothing.
     pub fn tell(&mut self, request: &Request<'_>) -> Result<(), LinkError> {
         self.gaps += u32::from(self.left_alone());
+        self.told = self.clock.now();
         if let Some(at) = request.changes_at() {
             self.meant.push_back(at);
             if self.meant.len() > REMEMBERED {

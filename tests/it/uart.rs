@@ -471,16 +471,25 @@ fn a_loader_that_falls_asleep_within_a_tenth_of_a_second_is_kept_awake() {
         crc_speed: Some(3_200_000),
         ..Knobs::default()
     };
+    let mut alarms = 0;
     for seed in 0..cases(3, 100) {
         let noise = if seed == 0 { Faults::default() } else { Faults::parse("noise:1/20000").expect("faults") };
         let setup = Setup::new("wb2s").expect("wb2s").wire(WireKind::Uart).faults(noise);
         let module = Module::new(setup.knobs(knobs.clone()).seed(u64::from(seed) + 1)).expect("a module");
         let mut bench = session(&module, Some(921_600)).unwrap_or_else(|problem| panic!("seed {seed}: {problem}"));
         let backup = bench.back_up();
-        let report = bench.write(image(&new_application(seed), Some(0x13_2000), &backup)).expect("written");
+        let report = match bench.write(image(&new_application(seed), Some(0x13_2000), &backup)) {
+            // A damaged request hit the boot loader, and that was said.
+            Err(problem) if seed > 0 && problem.code == "E435" => {
+                alarms += 1;
+                continue;
+            }
+            ended => ended.unwrap_or_else(|problem| panic!("seed {seed}: {problem}")),
+        };
         assert!(seed > 0 || report.retries == 0, "{} retries on a quiet line", report.retries);
         assert!(*report.plan.wanted == *module.flash(), "seed {seed}");
     }
+    assert!(alarms <= 2, "{alarms} alarms");
 }
 
 #[test]

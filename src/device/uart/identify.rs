@@ -186,7 +186,9 @@ fn find_size(
     // A chip whose first page is blank repeats everywhere.
     let blank = boot_crc == chip_crc(&[0xFF; 256]);
     for size in candidates.iter().copied().filter(|size| *size < REACH && !blank) {
-        if loader.crc(size, 256)? == boot_crc && repeats(loader, size)? {
+        // A damaged answer must not lead on to a larger size, which repeats as well.
+        let wraps = loader.crc(size, 256)? == boot_crc || loader.crc(size, 256)? == boot_crc;
+        if wraps && (repeats(loader, size)? || repeats(loader, size)?) {
             sources.push("address wrap".to_owned());
             evidence.push(format!("address wrap: 0x{size:06X} reads as 0x000000, {}", size_text(u64::from(size))));
             return Ok(size);

@@ -235,10 +235,12 @@ pub fn look(
             device.read(span.start, place, run)?;
         }
     }
-    let (facts, abilities) = (device.facts().clone(), device.abilities());
-    let identity = meanwhile(device, || Identity::from_flash(&facts, abilities, link, &flash));
-    let newest = || backups?.get().newest(&identity.chip_key).filter(|backup| backup.len() == size as usize);
-    match if by_crc { meanwhile(device, newest) } else { None } {
+    let backup = backups.filter(|_| by_crc).and_then(|backups| {
+        let (facts, abilities) = (device.facts().clone(), device.abilities());
+        let newest = || backups.get().newest(&Identity::from_flash(&facts, abilities, link, &flash).chip_key);
+        meanwhile(device, newest).filter(|backup| backup.len() == size as usize)
+    });
+    match backup {
         Some(backup) => {
             for piece in code.pieces(BLOCK) {
                 let known = backup.get(piece.start as usize..piece.end() as usize).unwrap_or_default();
@@ -253,7 +255,7 @@ pub fn look(
             }
         }
     }
-    let facts = device.facts().clone();
+    let (facts, abilities) = (device.facts().clone(), device.abilities());
     Ok(meanwhile(device, || Identity::from_flash(&facts, abilities, link, &flash)))
 }
 

@@ -3,19 +3,21 @@
 //! them, and no simulator of ours, stands in between. `support/loader.py` says what is modelled around it.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Output};
 
 use bkbench::codec::beken::chip_crc;
 use bkbench::link::sim::Program;
 
 use crate::support::public::emulator;
+use crate::support::served::SimUart;
 use crate::support::{bkbench, cases, code, document, folder, root, sample, succeed};
 
 /// A dump of a T that carries loader 1.0.5, and what is written to it.
 const DUMP: &str = "dumps/ds-101jl-4gang-switch-t.bin";
 const IMAGE: &str = "firmware/OpenBK7231T_QIO_1.18.300.bin";
+/// What runs it.
+const LOADER: &str = "tests/it/support/loader.py";
 /// Where the application begins.
 const APPLICATION: usize = 0x1_1000;
 
@@ -27,49 +29,29 @@ fn needed() -> Option<(&'static Path, PathBuf, Vec<u8>)> {
 
 /// The loader behind a pseudo terminal.
 struct Chip {
-    child: Child,
-    link: String,
-    file: PathBuf,
+    served: SimUart,
+    folder: PathBuf,
 }
 
 impl Chip {
     /// Starts it with a flash of this id, behind a line that disturbs one byte in so many.
     fn start(python: &Path, folder: &Path, dump: &Path, id: &str, one_in: u32, seed: u32) -> Self {
-        let file = folder.join("chip.bin");
-        let mut child = Command::new(python)
-            .arg(root().join("tests/it/support/loader.py"))
-            .arg("serve")
-            .args([dump, &file])
-            .args([id, &one_in.to_string(), &seed.to_string()])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python runs");
-        let mut port = String::new();
-        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut port).expect("a line");
-        assert!(!port.trim().is_empty(), "no port was named: {:?}", child.try_wait());
-        Self { child, link: format!("uart:{}?baud=921600", port.trim()), file }
+        let mut command = Command::new(python);
+        command.arg(root().join(LOADER)).arg("serve").arg(dump).arg("chip.bin");
+        command.args([id, &one_in.to_string(), &seed.to_string()]);
+        Self { served: SimUart::run(command, folder), folder: folder.to_owned() }
     }
 
     /// Runs this program against it.
-    fn bkbench(&self, args: &[&str]) -> std::process::Output {
-        let folder = self.file.parent().expect("a folder");
-        bkbench(folder, &[&["--json", "--link", &self.link], args].concat())
+    fn bkbench(&self, args: &[&str]) -> Output {
+        let link = format!("uart:{}?baud=921600", self.served.port);
+        bkbench(&self.folder, &[&["--json", "--link", &link], args].concat())
     }
 
     /// Ends it, and tells what its flash holds.
-    fn end(mut self) -> Vec<u8> {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
-        assert!(self.child.wait().expect("it ends").success());
-        fs::read(&self.file).expect("the flash")
-    }
-}
-
-impl Drop for Chip {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    fn end(self) -> Vec<u8> {
+        assert!(self.served.stop().success());
+        fs::read(self.folder.join("chip.bin")).expect("the flash")
     }
 }
 
@@ -153,7 +135,7 @@ fn noise_in_front_of_the_loaders_own_code_does_no_harm() {
 #[test]
 fn the_simulated_loader_computes_its_crc_at_the_speed_of_the_real_code() {
     let Some((python, dump, _)) = needed() else { return };
-    let counted = Command::new(python).arg(root().join("tests/it/support/loader.py")).arg("count").arg(&dump).output();
+    let counted = Command::new(python).arg(root().join(LOADER)).arg("count").arg(&dump).output();
     let words = String::from_utf8(counted.expect("python runs").stdout).expect("text");
     let [crc, instructions, accesses] = words.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{words:?}") };
     let flash = fs::read(&dump).expect("the dump");

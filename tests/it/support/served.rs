@@ -1,4 +1,5 @@
-//! `bkbench sim uart` as a process of its own, for whatever opens serial ports.
+//! A module at a pseudo terminal as a process of its own, for whatever opens serial ports: `bkbench sim uart`, or another
+//! program that prints the port's path first and ends on SIGTERM.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -14,16 +15,15 @@ pub struct SimUart {
 impl SimUart {
     /// Serves a module from a folder, with the options of `sim uart`.
     pub fn start(folder: &Path, options: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_bkbench"))
-            .args(["sim", "uart"])
-            .args(options)
-            .current_dir(folder)
-            .env("BKBENCH_DATA_DIR", folder.join("data"))
-            .env("BKBENCH_CONFIG_DIR", folder.join("config"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary runs");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bkbench"));
+        command.args(["sim", "uart"]).args(options).stderr(Stdio::null());
+        command.env("BKBENCH_DATA_DIR", folder.join("data")).env("BKBENCH_CONFIG_DIR", folder.join("config"));
+        Self::run(command, folder)
+    }
+
+    /// Starts a program in a folder and waits for the path that it prints.
+    pub fn run(mut command: Command, folder: &Path) -> Self {
+        let mut child = command.current_dir(folder).stdout(Stdio::piped()).spawn().expect("the program runs");
         let mut first = String::new();
         BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut first).expect("a line");
         let port = folder.join(PathBuf::from(first.trim())).display().to_string();

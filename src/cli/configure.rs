@@ -13,11 +13,10 @@ use super::client::Client;
 use super::device::{connect, unexpected};
 use super::write::{Wish as Image, agree, execute, plan_text, report_text, wished as image_spec};
 use super::{Context, Failure};
-use crate::image::inspect::inspect;
-use crate::image::openbeken::encode::{self, Settings};
-use crate::image::openbeken::wish::{self, Wifi, Wish};
+use crate::image::openbeken::encode;
+use crate::image::openbeken::provision;
+use crate::image::openbeken::provisioning::{Passwords, Provisioning, ProvisioningFile, Wifi, text_of};
 use crate::image::openbeken::{self, Config};
-use crate::image::template::{Template, lint};
 use crate::image::{Family, rf};
 use crate::job::{BackupProof, Change, JobSpec, Outcome, Plan, WriteSpec, check_openbeken};
 use crate::problem::{Class, Explain, Problem};
@@ -27,7 +26,7 @@ use crate::units::Span;
 /// `write IMAGE --config FILE`
 pub(super) fn write(context: &Context, image: Image, file: &Path, consent: &Consent) -> Result<(), Failure> {
     // Everything that a person has to answer comes before the chip is touched.
-    let (wish, mut settings) = wished(file)?;
+    let provisioning = read_provisioning(file)?;
     check_openbeken(&image.name, &image.image).map_err(|refusal| refusal.explain())?;
     let (mut client, identity) = connect(context)?;
     let (first, journal_key) = image_spec(context, &mut client, &identity, image, consent)?;
@@ -41,9 +40,13 @@ pub(super) fn write(context: &Context, image: Image, file: &Path, consent: &Cons
     let chip = identity.chip.ok_or_else(|| encode::EncodeError::UnknownChip.explain())?;
     let place = chip.config_sector().ok_or_else(|| encode::EncodeError::UnknownChip.explain())?;
     let before = flash.wanted.get(place.start as usize..place.end() as usize).unwrap_or_default();
-    let reasons = pins(&wish, file, &first.backup, before, &mut settings)?;
     let mac = chip.rf_block().and_then(|rf| rf::find(&flash.wanted, rf.start)).and_then(|block| block.mac);
-    let sector = encode::sector(before, chip, mac, &settings).map_err(|error| error.explain())?;
+    let factory = match &first.backup {
+        BackupProof::Proven(backup) => Some(&*backup.bytes),
+        _ => None,
+    };
+    let made = provision::sector(before, chip, mac, &provisioning, factory).map_err(|error| error.explain())?;
+    let provision::Configured { sector, reasons, .. } = made;
     let shown = masked(&sector, chip);
     let second = WriteSpec {
         change: Change::Config,
@@ -108,29 +111,31 @@ fn masked(sector: &[u8], chip: Family) -> Value {
     Config::read(sector, offset as usize).map_or(Value::Null, |config| config.inside(false))
 }
 
-/// Reads the file given with `--config`, and gets the passwords that it does not hold.
-fn wished(file: &Path) -> Result<(Wish, Settings), Problem> {
-    let text = store::read_file(file)?;
-    let text = std::str::from_utf8(&text).unwrap_or("\0");
-    let wish = Wish::parse(text).map_err(|error| error.explain())?;
-    let inline = [&wish.wifi, &wish.wifi2].into_iter().flatten().any(|wifi| wifi.password.is_some())
-        || wish.mqtt.as_ref().is_some_and(|mqtt| mqtt.password.is_some());
-    if inline {
+/// Reads the file given with `--config`, its template and its password files, and asks for passwords that none of them
+/// holds. Touches no chip.
+pub(super) fn read_provisioning(file: &Path) -> Result<Provisioning, Problem> {
+    let wanted = ProvisioningFile::parse(&store::read_file(file)?).map_err(|error| error.explain())?;
+    if wanted.holds_a_password() {
         store::must_be_private(file)?;
     }
-    let mut settings = wish.settings();
-    for (name, wifi) in [("wifi_password", &wish.wifi), ("wifi_password2", &wish.wifi2)] {
-        if let Some(wifi) = wifi {
-            settings.texts.insert(name, wifi_password(wifi, file)?);
-        }
-    }
-    if let Some(mqtt) = &wish.mqtt {
-        let from_file = mqtt.password_file.as_ref().map(|path| secret(&beside(file, path))).transpose()?;
-        settings.texts.extend(mqtt.password.clone().or(from_file).map(|password| ("mqtt_password", password)));
-    }
+    let template = wanted.template.as_ref().map(|path| beside(file, path));
+    let template = template.map(|path| store::read_file(&path).map(|text| (path, text))).transpose()?;
+    let passwords = Passwords {
+        wifi: wanted.wifi.as_ref().map(|wifi| wifi_password(wifi, file)).transpose()?,
+        wifi2: wanted.wifi2.as_ref().map(|wifi| wifi_password(wifi, file)).transpose()?,
+        mqtt: wanted
+            .mqtt
+            .as_ref()
+            .map(|mqtt| given(mqtt.password.as_ref(), mqtt.password_file.as_ref(), file))
+            .transpose()?
+            .flatten(),
+    };
+    let template = template.as_ref().map(|(path, text)| (path.display().to_string(), text));
+    let template = template.as_ref().map(|(path, text)| (path.as_str(), text.as_slice()));
+    let provisioning = wanted.resolve(&passwords, template).map_err(|error| error.explain())?;
     // What does not fit is told now, and not after a backup was made.
-    encode::sector(&[], Family::Bk7231T, None, &settings).map_err(|error| error.explain())?;
-    Ok((wish, settings))
+    provisioning.check().map_err(|error| error.explain())?;
+    Ok(provisioning)
 }
 
 /// A path as a file names it: from the folder that the file is in.
@@ -138,26 +143,48 @@ fn beside(file: &Path, path: &str) -> PathBuf {
     file.parent().unwrap_or(Path::new("")).join(path)
 }
 
-/// The first line of a file that nobody else may read.
+/// The first line of a file that nobody else may read, without byte order mark and line end.
 fn secret(path: &Path) -> Result<String, Problem> {
-    let text = store::read_file(path)?;
+    let bytes = store::read_file(path)?;
     store::must_be_private(path)?;
-    Ok(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned())
+    let unusable = |why: &str| {
+        Problem::new(
+            Class::Usage,
+            "E773",
+            format!("the password file {} is not usable: {why}", path.display()),
+            "the password is the first line of the file, as UTF-8 text",
+            "write the password into its first line; for an open network write password = \"\" instead of password_file",
+        )
+    };
+    let text = text_of(&bytes).ok_or_else(|| unusable("it is not UTF-8 text"))?;
+    let line = text.lines().next().unwrap_or_default().trim_end_matches('\r');
+    if line.is_empty() { Err(unusable("its first line is empty")) } else { Ok(line.to_owned()) }
+}
+
+/// A password that stands in the file, or in one that it names.
+fn given(password: Option<&String>, path: Option<&String>, file: &Path) -> Result<Option<String>, Problem> {
+    match (password, path) {
+        (Some(password), _) => Ok(Some(password.clone())),
+        (None, Some(path)) => secret(&beside(file, path)).map(Some),
+        (None, None) => Ok(None),
+    }
 }
 
 fn wifi_password(wifi: &Wifi, file: &Path) -> Result<String, Problem> {
-    match (&wifi.password, &wifi.password_file) {
-        (Some(password), _) => Ok(password.clone()),
-        (None, Some(path)) => secret(&beside(file, path)),
-        (None, None) => ask(&wifi.ssid).ok_or_else(|| {
-            Problem::new(
-                Class::Usage,
-                "E771",
-                "the Wi-Fi password cannot be asked for",
-                "there is no terminal to ask on",
-                "name a file with it: password_file = \"wifi.txt\" under [wifi], readable by you alone (chmod 600)",
-            )
-        }),
+    if let Some(password) = given(wifi.password.as_ref(), wifi.password_file.as_ref(), file)? {
+        return Ok(password);
+    }
+    let problem = |what: &str, cause: &str| {
+        let remedy = "name a file with it: password_file = \"wifi.txt\" under [wifi], readable by you alone (chmod 600); for an open network: password = \"\"";
+        Problem::new(Class::Usage, "E771", what, cause, remedy)
+    };
+    let typed = ask(&wifi.ssid)
+        .ok_or_else(|| problem("the Wi-Fi password cannot be asked for", "there is no terminal to ask on"))?;
+    // Enter alone would set up an open network that nobody has.
+    if typed.is_empty() {
+        Err(problem("no Wi-Fi password was typed", "Enter was pressed without one"))
+    } else {
+        Ok(typed)
     }
 }
 
@@ -165,68 +192,6 @@ fn wifi_password(wifi: &Wifi, file: &Path) -> Result<String, Problem> {
 fn ask(network: &str) -> Option<String> {
     let question = format!("Password of the Wi-Fi network {network:?}, which is not shown while you type: ");
     std::io::stdin().is_terminal().then(|| rpassword::prompt_password(question).ok()).flatten()
-}
-
-/// Decides pins and start-up command; returns where they come from, line by line.
-fn pins(
-    wish: &Wish,
-    file: &Path,
-    backup: &BackupProof,
-    before: &[u8],
-    settings: &mut Settings,
-) -> Result<Vec<String>, Problem> {
-    settings.start_up.clone_from(&wish.command);
-    let mut reasons = Vec::new();
-    let mut from = |template: &Template, source: &str| {
-        settings.pins = Some(encode::pins_of(template));
-        if settings.start_up.is_none() && !template.commands.is_empty() {
-            settings.start_up = Some(template.command());
-        }
-        reasons.push(source.to_owned());
-        reasons
-            .extend(template.lines.iter().map(|line| format!("P{:<3} {:<18} {}", line.pin, line.value(), line.reason)));
-        reasons.extend(template.notes.iter().map(|note| format!("note: {note}")));
-    };
-    let has_pins = encode::base_of(before).ok().flatten().is_some_and(|config| !config.pins().is_empty());
-    if let Some(own) = wish.own_pins().map_err(|error| error.explain())? {
-        settings.pins = Some(own);
-        reasons.push("pins: from the file given with --config".to_owned());
-    } else if let Some(path) = &wish.template {
-        let path = beside(file, path);
-        let text = store::read_file(&path)?;
-        let checked = lint::check(&String::from_utf8_lossy(&text), None);
-        if !checked.is_usable() {
-            return Err(unusable(&path, &checked));
-        }
-        let written = checked.pins.into_iter().map(|(pin, value)| (pin.to_string(), value)).collect();
-        settings.pins = Some(wish::pin_settings(&written).map_err(|error| error.explain())?);
-        let command = serde_json::from_slice::<Value>(&text).ok();
-        let command = command.and_then(|json| Some(json.get("command")?.as_str()?.to_owned()));
-        settings.start_up = settings.start_up.take().or(command.filter(|command| !command.is_empty()));
-        reasons.push(format!("pins: from the template {}", path.display()));
-    } else if has_pins {
-        reasons.push("pins: those of the configuration that is on the chip".to_owned());
-    } else if let BackupProof::Proven(backup) = backup
-        && let Some(template) = inspect(&backup.bytes).template_recommended
-    {
-        from(&template, &format!("pins: made from the factory firmware in {}", backup.path.display()));
-    } else {
-        reasons.push("pins: none; nothing names them. They can be set in OpenBeken's web page".to_owned());
-    }
-    Ok(reasons)
-}
-
-fn unusable(path: &Path, checked: &lint::Checked) -> Problem {
-    let first = checked.lints.iter().find(|lint| lint.severity == crate::image::Severity::Error);
-    let why =
-        first.map_or_else(String::new, |lint| format!("line {}, column {}: {}", lint.line, lint.column, lint.what));
-    Problem::new(
-        Class::Usage,
-        "E772",
-        format!("the template {} cannot be used: {why}", path.display()),
-        "pins of a broken template would be set wrongly",
-        "`bkbench template FILE` names every mistake and its remedy",
-    )
 }
 
 /// Reads the sector from the chip once more and decodes it: a proof that does not rest on the write.

@@ -1,13 +1,16 @@
 //! The configuration OpenBeken keeps in one sector of its own, and the store beside it (formats.md §12).
 
+pub mod changes;
 pub mod encode;
-pub mod wish;
+pub mod flags;
+pub mod provision;
+pub mod provisioning;
 
 use std::ops::Range;
 
 use serde::Serialize;
 
-use super::bytes::{Address, cut, text_to_nul, u32_le};
+use super::bytes::{Address, cut, u32_le};
 use super::family::Family;
 use super::kind::Kind;
 use super::template::roles;
@@ -27,24 +30,41 @@ const PINS: usize = 32;
 const START_UP: Range<usize> = 0x5E0..0xC00;
 const MAC: Range<usize> = 0x2D8..0x2DE;
 
-/// Texts of a configuration: JSON name, place, whether it is a secret.
-const TEXTS: [(&str, Range<usize>, bool); 16] = [
-    ("wifi_ssid", 0x14..0x54, true),
-    ("wifi_password", 0x54..0x94, true),
-    ("wifi_ssid2", 0xC00..0xC40, true),
-    ("wifi_password2", 0xC40..0xC84, true),
-    ("web_password", 0xC84..0xCA5, true),
-    ("mqtt_host", 0x94..0x194, true),
-    ("mqtt_client_id", 0x194..0x1D4, true),
-    ("mqtt_user", 0x1D4..0x214, true),
-    ("mqtt_password", 0x214..0x294, true),
-    ("mqtt_group", 0x554..0x594, false),
-    ("web_app_root", 0x298..0x2D8, false),
-    ("short_name", 0x2DE..0x2FE, false),
-    ("long_name", 0x2FE..0x33E, false),
-    ("device_group", 0x468..0x478, false),
-    ("ntp_server", 0x478..0x498, false),
-    ("ping_host", 0x5A0..0x5E0, false),
+/// A text of a configuration.
+struct TextField {
+    /// JSON name.
+    name: &'static str,
+    /// Name in words.
+    label: &'static str,
+    place: Range<usize>,
+    secret: bool,
+}
+
+const fn public(name: &'static str, label: &'static str, place: Range<usize>) -> TextField {
+    TextField { name, label, place, secret: false }
+}
+
+const fn secret(name: &'static str, label: &'static str, place: Range<usize>) -> TextField {
+    TextField { name, label, place, secret: true }
+}
+
+const TEXTS: [TextField; 16] = [
+    secret("wifi_ssid", "Wi-Fi name", 0x14..0x54),
+    secret("wifi_password", "Wi-Fi password", 0x54..0x94),
+    secret("wifi_ssid2", "second Wi-Fi name", 0xC00..0xC40),
+    secret("wifi_password2", "second Wi-Fi password", 0xC40..0xC84),
+    secret("web_password", "web page password", 0xC84..0xCA5),
+    secret("mqtt_host", "MQTT server", 0x94..0x194),
+    secret("mqtt_client_id", "MQTT client id", 0x194..0x1D4),
+    secret("mqtt_user", "MQTT user", 0x1D4..0x214),
+    secret("mqtt_password", "MQTT password", 0x214..0x294),
+    public("mqtt_group", "MQTT group topic", 0x554..0x594),
+    public("web_app_root", "web app", 0x298..0x2D8),
+    public("short_name", "short name", 0x2DE..0x2FE),
+    public("long_name", "name", 0x2FE..0x33E),
+    public("device_group", "device group", 0x468..0x478),
+    public("ntp_server", "time server", 0x478..0x498),
+    public("ping_host", "host that is pinged", 0x5A0..0x5E0),
 ];
 
 /// A pin with a role.
@@ -83,8 +103,14 @@ impl Config {
         bytes.starts_with(MAGIC).then_some(Self { offset, version, good, bytes })
     }
 
-    fn text(&self, place: Range<usize>) -> String {
-        text_to_nul(cut(&self.bytes, place.start, place.end))
+    /// The bytes of a text, without the NUL that ends it.
+    fn raw_text(&self, place: &Range<usize>) -> &[u8] {
+        cut(&self.bytes, place.start, place.end).split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+
+    /// A text; what is not UTF-8 in it becomes U+FFFD.
+    fn text(&self, place: &Range<usize>) -> String {
+        String::from_utf8_lossy(self.raw_text(place)).replace(char::is_control, "?")
     }
 
     fn byte(&self, at: usize) -> u8 {
@@ -107,10 +133,11 @@ impl Config {
         pins.filter(|pin| pin.role_number != 0).collect()
     }
 
-    /// The start-up command.
+    /// The start-up command, with its line ends.
     pub fn start_up(&self) -> String {
         // Up to version 3 the text ended with the sector.
-        self.text(START_UP)
+        String::from_utf8_lossy(self.raw_text(&START_UP))
+            .replace(|letter: char| letter.is_control() && !is_blank(letter), "?")
     }
 
     /// A text with the end of the MAC blotted out.
@@ -122,7 +149,7 @@ impl Config {
     /// What is set, in lines that hold no secret.
     pub fn summary(&self) -> Vec<String> {
         let shown = self.inside(false);
-        let told = TEXTS.iter().filter_map(|(name, ..)| {
+        let told = TEXTS.iter().filter_map(|TextField { name, .. }| {
             let text = shown[*name].as_str().filter(|text| !text.is_empty())?;
             Some(format!("{}: {}", name.replace('_', " "), if text == "***" { "set, not shown" } else { text }))
         });
@@ -132,7 +159,10 @@ impl Config {
             self.pins().iter().map(|pin| format!("P{} {};{}", pin.pin, pin.role, pin.channel)).collect();
         lines.push(format!("pins: {}", if pins.is_empty() { "none".to_owned() } else { pins.join(", ") }));
         if let Some(command) = shown["start_up_command"].as_str().filter(|command| !command.is_empty()) {
-            lines.push(format!("at start: {}", if command == "***" { "set, not shown" } else { command }));
+            lines.push(format!(
+                "at start: {}",
+                if command == "***" { "set, not shown".to_owned() } else { in_one_line(command) }
+            ));
         }
         lines
     }
@@ -150,7 +180,7 @@ impl Config {
     /// Places and names of its secrets, from the start of the sector; empty ones left out. The start-up command may
     /// hold passwords too.
     pub fn secrets(&self) -> Vec<(&'static str, Range<usize>)> {
-        let texts = TEXTS.iter().filter(|(.., secret)| *secret).map(|(name, place, _)| (*name, place.clone()));
+        let texts = TEXTS.iter().filter(|field| field.secret).map(|field| (field.name, field.place.clone()));
         let all = texts.chain([("mac", MAC), ("start_up_command", START_UP)]);
         all.filter(|(_, place)| cut(&self.bytes, place.start, place.end).iter().any(|byte| *byte != 0)).collect()
     }
@@ -167,18 +197,28 @@ impl Config {
             "mqtt_port": self.word(0x294),
             "pins": self.pins(),
         });
-        for (name, place, secret) in TEXTS {
+        for TextField { name, place, secret, .. } in &TEXTS {
             let text = self.text(place);
             // The firmware names a module by the end of its MAC.
             let text = if show { text } else { self.without_mac(&text) };
-            let hidden = secret && !show && !text.is_empty();
-            shown[name] = serde_json::json!(if hidden { "***".to_owned() } else { text });
+            let hidden = *secret && !show && !text.is_empty();
+            shown[*name] = serde_json::json!(if hidden { "***".to_owned() } else { text });
         }
         let start_up = self.start_up();
         let hidden = !show && self.start_up_is_secret();
         shown["start_up_command"] = serde_json::json!(if hidden { "***".to_owned() } else { start_up });
         shown
     }
+}
+
+/// White space that a start-up command may hold.
+const fn is_blank(letter: char) -> bool {
+    matches!(letter, '\t' | '\r' | '\n')
+}
+
+/// A text of several lines in one, with its line ends written out.
+fn in_one_line(text: &str) -> String {
+    text.replace('\r', "\\r").replace('\n', "\\n").replace('\t', "\\t")
 }
 
 /// Whether a start-up command sets a password.
@@ -279,6 +319,20 @@ mod tests {
     fn a_start_up_command_that_sets_a_password_is_hidden() {
         assert!(names_a_secret("backlog startDriver X; WiFiPassword abc"));
         assert!(!names_a_secret("startDriver BL0937"));
+    }
+
+    #[test]
+    fn texts_are_utf_8_and_a_start_up_command_keeps_its_lines() {
+        let mut bytes = sector(5);
+        let name = "Kuchyňský spínač 台所 🍳";
+        bytes[0x2FE..0x2FE + name.len()].copy_from_slice(name.as_bytes());
+        bytes[0x2DE..0x2E3].copy_from_slice(b"caf\xE9\x1B");
+        bytes[0x5E0..0x5F0].copy_from_slice(b"echo 1\r\n\x07echo 2\0");
+        let config = Config::read(&bytes, 0).unwrap();
+        assert_eq!(config.inside(false)["long_name"], name);
+        assert_eq!(config.inside(false)["short_name"], "caf\u{FFFD}?", "neither UTF-8 nor printable");
+        assert_eq!(config.start_up(), "echo 1\r\n?echo 2");
+        assert!(config.summary().contains(&"at start: echo 1\\r\\n?echo 2".to_owned()), "{:?}", config.summary());
     }
 
     #[test]

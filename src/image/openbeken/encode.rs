@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{Config, LEN, MAC, MAGIC, PINS, START_UP, TEXTS, crc8};
+use super::{Config, LEN, MAC, MAGIC, PINS, START_UP, TEXTS, crc8, is_blank};
 use crate::image::family::Family;
 use crate::image::template::Template;
-use crate::image::template::roles::ROLES;
+use crate::image::template::limits::{self, PinMisfit};
+use crate::image::template::roles::number_of;
 use crate::problem::{Class, Explain, Problem};
 use crate::units::SECTOR;
 
@@ -19,6 +20,10 @@ const KNOWN: [u32; 2] = [4, 5];
 const DEFAULT_FLAGS: u64 = 1 << 10;
 /// Longest network name, in bytes (IEEE 802.11).
 const LONGEST_SSID: usize = 32;
+/// Longest Wi-Fi passphrase, in bytes; one byte more is a key of hex digits (IEEE 802.11).
+const LONGEST_PASSPHRASE: usize = 63;
+/// Texts that the firmware cannot do without.
+const NEVER_EMPTY: [&str; 3] = ["mqtt_client_id", "short_name", "long_name"];
 
 const FLAGS: usize = 8;
 const COUNTER: Range<usize> = 0x10..0x12;
@@ -40,6 +45,8 @@ pub struct PinSetting {
     pub role: u8,
     /// Channel.
     pub channel: u8,
+    /// Second channel; `None` leaves it where the pin has the role already, else it is 0.
+    pub channel2: Option<u8>,
 }
 
 /// What shall be set. What is left out stays as it is, or as the firmware has it by default.
@@ -68,7 +75,7 @@ impl std::fmt::Debug for Settings {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
     /// A text does not fit its field.
-    #[error("{field} has {len} bytes, and {most} fit")]
+    #[error("{field} has {len} bytes, and {most} bytes fit")]
     TooLong {
         /// JSON name of the field.
         field: &'static str,
@@ -84,21 +91,41 @@ pub enum EncodeError {
         field: &'static str,
     },
     /// No network takes a password of this length.
-    #[error("{field} has fewer than 8 characters")]
+    #[error("{field} has {len} bytes; a Wi-Fi password has 8 to {LONGEST_PASSPHRASE} bytes, an open network none")]
     ShortPassword {
         /// JSON name of the field.
         field: &'static str,
+        /// Bytes of the text.
+        len: usize,
     },
-    /// A pin that does not exist.
-    #[error("pin {0} does not exist")]
-    NoSuchPin(u8),
+    /// 64 bytes that are not a key.
+    #[error("{field} has 64 bytes, but they are not hex digits; a Wi-Fi password has up to {LONGEST_PASSPHRASE} bytes")]
+    NotAKey {
+        /// JSON name of the field.
+        field: &'static str,
+    },
+    /// A text that must not be empty.
+    #[error("{field} is empty")]
+    Empty {
+        /// JSON name of the field.
+        field: &'static str,
+    },
+    /// Port 0.
+    #[error("the MQTT port is 0")]
+    PortZero,
+    /// A pin, role or channel that the chip or the firmware does not have.
+    #[error("{0}")]
+    Pin(#[from] PinMisfit),
+    /// The factory firmware's pins are asked for, and it names none.
+    #[error("pins = \"factory\": {0}")]
+    NoFactoryPins(&'static str),
     /// The chip has no such sector.
     #[error("where this chip keeps OpenBeken's configuration is not known")]
     UnknownChip,
     /// The configuration that is there has another layout.
     #[error("the configuration on the chip has version {0}, whose layout is not known")]
     UnknownLayout(u32),
-    /// The decoder does not find again what was written: a fault of the program.
+    /// The decoder does not find again what was written: a bug.
     #[error("the configuration does not read back")]
     NotReadBack,
 }
@@ -109,10 +136,28 @@ impl Explain for EncodeError {
             Self::UnknownLayout(_) | Self::UnknownChip => (
                 Class::Refused,
                 "E149",
-                "writing fields at guessed places would leave the module with wrong settings",
-                "leave --config out and set the module up over its access point, 192.168.4.1",
+                "fields written at guessed places would leave the module with wrong settings",
+                "omit --config and set the module up over its access point, 192.168.4.1",
             ),
-            Self::NotReadBack => (Class::Internal, "E149", "a fault of the program", "please report this"),
+            Self::NotReadBack => (Class::Internal, "E149", "a bug in bkbench", "please report it"),
+            Self::NoFactoryPins(_) => (
+                Class::Usage,
+                "E150",
+                "only a dump of the factory firmware holds its pin map",
+                "name the pins under [pins], or a template: template = \"plug.json\"",
+            ),
+            Self::Pin(_) => (
+                Class::Usage,
+                "E147",
+                "OpenBeken would ignore the role or use a wrong channel",
+                "correct the pin in the file given with --config, or in its template",
+            ),
+            Self::Empty { .. } | Self::PortZero => (
+                Class::Usage,
+                "E147",
+                "OpenBeken does not work without a value there",
+                "correct it in the file given with --config, or omit it to keep what the module has",
+            ),
             _ => (
                 Class::Usage,
                 "E147",
@@ -126,9 +171,8 @@ impl Explain for EncodeError {
 
 /// The pins of a template.
 pub fn pins_of(template: &Template) -> Vec<PinSetting> {
-    let number = |role: &str| ROLES.iter().position(|known| *known == role).and_then(|role| u8::try_from(role).ok());
     let setting = |line: &crate::image::template::Line| {
-        Some(PinSetting { pin: line.pin, role: number(line.role)?, channel: line.channel })
+        Some(PinSetting { pin: line.pin, role: number_of(line.role)?, channel: line.channel, channel2: None })
     };
     template.lines.iter().filter_map(setting).collect()
 }
@@ -150,7 +194,8 @@ pub fn is_known(sector: &[u8]) -> bool {
     matches!(base_of(sector), Ok(Some(_)))
 }
 
-/// The whole sector, 4096 bytes, from the one that is there. `mac` names a new configuration and is put into it.
+/// The whole sector, 4096 bytes, from the one that is there. `mac` names a new configuration and is put into it. Where
+/// nothing would change, the sector stays as it is, byte for byte.
 ///
 /// # Errors
 /// [`EncodeError`].
@@ -160,47 +205,70 @@ pub fn sector(before: &[u8], chip: Family, mac: Option<[u8; 6]>, wanted: &Settin
         Some(config) => config.bytes.clone(),
         None => defaults(chip, mac)?,
     };
-    for (name, text) in &wanted.texts {
-        put_text(&mut bytes, name, text)?;
-    }
-    if let Some(text) = &wanted.start_up {
-        put(&mut bytes, "start_up_command", START_UP, text, 1)?;
-    }
-    if let Some(port) = wanted.mqtt_port {
-        put_bytes(&mut bytes, MQTT_PORT, &u32::from(port).to_le_bytes());
-    }
-    if let Some(flags) = wanted.flags {
-        put_bytes(&mut bytes, FLAGS, &flags.to_le_bytes());
-    }
-    if let Some(pins) = &wanted.pins {
-        put_bytes(&mut bytes, ROLES_AT, &[0; 3 * PINS]);
-        for set in pins {
-            let pin = usize::from(set.pin);
-            if pin >= PINS {
-                return Err(EncodeError::NoSuchPin(set.pin));
-            }
-            put_bytes(&mut bytes, ROLES_AT + pin, &[set.role]);
-            put_bytes(&mut bytes, CHANNELS_AT + pin, &[set.channel]);
-            put_bytes(&mut bytes, CHANNELS_2_AT + pin, &[0]);
-        }
-    }
+    set(&mut bytes, chip, wanted)?;
     let changed = base.as_ref().is_none_or(|config| config.bytes != bytes);
     if changed {
         let counter = u16::from_le_bytes([bytes[COUNTER.start], bytes[COUNTER.start + 1]]).wrapping_add(1);
         put_bytes(&mut bytes, COUNTER.start, &counter.to_le_bytes());
         bytes[3] = crc8(&bytes[4..]);
     }
-    // Behind the configuration nothing is read; erased bytes need no programming.
+    // Nothing is read behind the configuration; erased bytes need no programming.
+    bytes.extend_from_slice(base.and_then(|_| before.get(LEN..SECTOR as usize)).unwrap_or_default());
     bytes.resize(SECTOR as usize, 0xFF);
-    if changed { proven(&bytes, wanted) } else { Ok(before.get(..SECTOR as usize).map_or(bytes, <[u8]>::to_vec)) }
+    proven(bytes, wanted)
 }
 
-/// What the decoder makes of it has to be what was wanted.
-fn proven(bytes: &[u8], wanted: &Settings) -> Result<Vec<u8>, EncodeError> {
-    let read = base_of(bytes)?.ok_or(EncodeError::NotReadBack)?;
-    let shown = read.inside(true);
-    let texts = wanted.texts.iter().all(|(name, text)| shown[*name] == text.as_str());
-    let start_up = wanted.start_up.as_ref().is_none_or(|text| read.start_up() == *text);
+/// Sets the fields that differ from what is wanted, and touches no other.
+fn set(bytes: &mut [u8], chip: Family, wanted: &Settings) -> Result<(), EncodeError> {
+    for (name, text) in &wanted.texts {
+        put_text(bytes, name, text)?;
+    }
+    if let Some(text) = &wanted.start_up {
+        put(bytes, "start_up_command", START_UP, text, 1)?;
+    }
+    match wanted.mqtt_port {
+        Some(0) => return Err(EncodeError::PortZero),
+        Some(port) => put_bytes(bytes, MQTT_PORT, &u32::from(port).to_le_bytes()),
+        None => {}
+    }
+    if let Some(flags) = wanted.flags {
+        put_bytes(bytes, FLAGS, &flags.to_le_bytes());
+    }
+    if let Some(pins) = &wanted.pins {
+        put_pins(bytes, chip, pins)?;
+    }
+    Ok(())
+}
+
+/// Sets all pins; those not named lose role and channels.
+fn put_pins(bytes: &mut [u8], chip: Family, pins: &[PinSetting]) -> Result<(), EncodeError> {
+    for set in pins {
+        limits::check(chip, set.pin, set.role, [set.channel, set.channel2.unwrap_or(0)])?;
+    }
+    for pin in 0..PINS {
+        let role = bytes[ROLES_AT + pin];
+        let wanted = pins.iter().rfind(|set| usize::from(set.pin) == pin && set.role != 0);
+        let (new, channel, channel2) = match wanted {
+            Some(set) if set.role == role => (role, set.channel, set.channel2.unwrap_or(bytes[CHANNELS_2_AT + pin])),
+            Some(set) => (set.role, set.channel, set.channel2.unwrap_or(0)),
+            // The channels of a pin that has no role anyway mean nothing.
+            None if role == 0 => continue,
+            None => (0, 0, 0),
+        };
+        put_bytes(bytes, ROLES_AT + pin, &[new]);
+        put_bytes(bytes, CHANNELS_AT + pin, &[channel]);
+        put_bytes(bytes, CHANNELS_2_AT + pin, &[channel2]);
+    }
+    Ok(())
+}
+
+/// What the decoder makes of it has to be what was wanted, byte for byte.
+fn proven(bytes: Vec<u8>, wanted: &Settings) -> Result<Vec<u8>, EncodeError> {
+    let read = base_of(&bytes)?.ok_or(EncodeError::NotReadBack)?;
+    let place_of = |name: &str| TEXTS.iter().find(|field| field.name == name).map(|field| &field.place);
+    let is_there = |place: &Range<usize>, text: &str| read.raw_text(place) == text.as_bytes();
+    let texts = wanted.texts.iter().all(|(name, text)| place_of(name).is_some_and(|place| is_there(place, text)));
+    let start_up = wanted.start_up.as_ref().is_none_or(|text| is_there(&START_UP, text));
     let flags = wanted.flags.is_none_or(|flags| read.flags() == flags);
     let pins = wanted.pins.as_ref().is_none_or(|pins| {
         let mut wanted: Vec<_> = pins.iter().map(|set| (set.pin, set.role, set.channel)).collect();
@@ -209,7 +277,7 @@ fn proven(bytes: &[u8], wanted: &Settings) -> Result<Vec<u8>, EncodeError> {
         let found = read.pins().into_iter().map(|pin| (pin.pin, pin.role_number, pin.channel));
         found.eq(wanted)
     });
-    if texts && start_up && flags && pins { Ok(bytes.to_vec()) } else { Err(EncodeError::NotReadBack) }
+    if texts && start_up && flags && pins { Ok(bytes) } else { Err(EncodeError::NotReadBack) }
 }
 
 /// What the firmware itself starts with, where it finds no configuration.
@@ -229,6 +297,7 @@ fn defaults(chip: Family, mac: Option<[u8; 6]>) -> Result<Vec<u8>, EncodeError> 
     let mut texts = vec![
         ("mqtt_group", group.to_owned()),
         ("mqtt_user", "homeassistant".to_owned()),
+        ("mqtt_password", "q".repeat(10)),
         ("ping_host", "192.168.0.1".to_owned()),
         ("ntp_server", "217.147.223.78".to_owned()),
         ("web_app_root", "https://openbekeniot.github.io/webapp/".to_owned()),
@@ -248,22 +317,40 @@ fn defaults(chip: Family, mac: Option<[u8; 6]>) -> Result<Vec<u8>, EncodeError> 
 }
 
 fn put_text(bytes: &mut [u8], name: &'static str, text: &str) -> Result<(), EncodeError> {
-    let Some((_, place, _)) = TEXTS.iter().find(|(known, ..)| *known == name) else {
+    let Some(field) = TEXTS.iter().find(|field| field.name == name) else {
         return Err(EncodeError::NotReadBack);
     };
     let network = matches!(name, "wifi_ssid" | "wifi_ssid2");
-    let password = matches!(name, "wifi_password" | "wifi_password2");
     if network && text.len() > LONGEST_SSID {
         return Err(EncodeError::TooLong { field: name, len: text.len(), most: LONGEST_SSID });
     }
-    // An open network has no password; a key of 64 hex digits fills the first password's field to its end.
-    if password && (1..8).contains(&text.len()) {
-        return Err(EncodeError::ShortPassword { field: name });
+    if text.is_empty() && NEVER_EMPTY.contains(&name) {
+        return Err(EncodeError::Empty { field: name });
     }
-    put(bytes, name, place.clone(), text, usize::from(!password))
+    if text.contains(is_blank) {
+        return Err(EncodeError::ControlCharacter { field: name });
+    }
+    let password = matches!(name, "wifi_password" | "wifi_password2");
+    if password {
+        check_password(name, text)?;
+    }
+    // A key of 64 hex digits fills the first password's field to its end, and the firmware reads it so.
+    put(bytes, name, field.place.clone(), text, usize::from(!password))
 }
 
-/// Puts a text into its field, and zeros behind it; `terminator` bytes at least.
+/// A Wi-Fi password: none for an open network, a passphrase, or a key.
+fn check_password(field: &'static str, text: &str) -> Result<(), EncodeError> {
+    match text.len() {
+        0 | 8..=LONGEST_PASSPHRASE => Ok(()),
+        len @ 1..8 => Err(EncodeError::ShortPassword { field, len }),
+        64 if text.bytes().all(|byte| byte.is_ascii_hexdigit()) => Ok(()),
+        64 => Err(EncodeError::NotAKey { field }),
+        len => Err(EncodeError::TooLong { field, len, most: LONGEST_PASSPHRASE }),
+    }
+}
+
+/// Puts a text into its field, and zeros behind it; `terminator` bytes at least. A field that holds the text already
+/// is left alone.
 fn put(
     bytes: &mut [u8],
     field: &'static str,
@@ -275,10 +362,12 @@ fn put(
     if text.len() > most {
         return Err(EncodeError::TooLong { field, len: text.len(), most });
     }
-    if text.bytes().any(|byte| byte < b' ' && byte != b'\r' && byte != b'\n') {
+    if text.chars().any(|letter| letter.is_control() && !is_blank(letter)) {
         return Err(EncodeError::ControlCharacter { field });
     }
-    if let Some(slice) = bytes.get_mut(place) {
+    if let Some(slice) = bytes.get_mut(place)
+        && slice.split(|byte| *byte == 0).next() != Some(text.as_bytes())
+    {
         slice.fill(0);
         slice[..text.len()].copy_from_slice(text.as_bytes());
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Template;
+use super::limits::{HIGHEST_CHANNEL, HIGHEST_PIN};
 use super::roles::{self, Spelling};
 use crate::image::finding::Severity;
 use scan::{Node, Scanned};
@@ -44,8 +45,6 @@ impl Checked {
 }
 
 const REQUIRED: [&str; 5] = ["vendor", "name", "chip", "board", "pins"];
-const HIGHEST_PIN: u8 = 28;
-const HIGHEST_CHANNEL: u8 = 63;
 
 /// Checks `text`. `factory` is the template recovered from the device's own dump, when there is one: pins that differ
 /// from it are named.

@@ -1,6 +1,7 @@
 //! OpenBeken templates from the pin map of a Tuya device (formats.md §11 and §13): as the two public importers make
 //! them, and as the device's own active levels ask for. Every line carries its reason.
 
+pub mod limits;
 pub mod lint;
 pub mod mapping;
 pub mod public;

@@ -122,6 +122,11 @@ pub fn name_of(number: u8) -> Cow<'static, str> {
     ROLES.get(usize::from(number)).map_or_else(|| Cow::Owned(number.to_string()), |name| Cow::Borrowed(*name))
 }
 
+/// The number of a role by its exact name.
+pub fn number_of(name: &str) -> Option<u8> {
+    ROLES.iter().position(|known| *known == name).and_then(|number| u8::try_from(number).ok())
+}
+
 /// How a text names a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spelling {

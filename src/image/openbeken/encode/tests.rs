@@ -10,7 +10,10 @@ fn wanted() -> Settings {
         texts: texts.into_iter().map(|(name, text)| (name, text.to_owned())).collect(),
         mqtt_port: Some(8883),
         flags: Some(1 << 40 | 3),
-        pins: Some(vec![PinSetting { pin: 26, role: 1, channel: 1 }, PinSetting { pin: 10, role: 3, channel: 1 }]),
+        pins: Some(vec![
+            PinSetting { pin: 26, role: 1, channel: 1, channel2: None },
+            PinSetting { pin: 10, role: 3, channel: 1, channel2: None },
+        ]),
         start_up: Some("startDriver BL0937".to_owned()),
     }
 }
@@ -31,7 +34,7 @@ fn every_field_stands_where_the_layout_has_it() {
     text(0x94, "broker");
     text(0x194, "obk30ABCDEF");
     text(0x1D4, "homeassistant");
-    text(0x214, "");
+    text(0x214, "qqqqqqqqqq");
     assert_eq!(bytes[0x294..0x298], [0xB3, 0x22, 0, 0]);
     text(0x298, "https://openbekeniot.github.io/webapp/");
     assert_eq!(bytes[0x2D8..0x2DE], MAC_ADDRESS);
@@ -102,14 +105,20 @@ fn texts_that_do_not_fit_are_refused_without_their_value() {
     assert!(with("wifi_ssid", &"n".repeat(33)).is_err());
     assert!(with("wifi_password", &"a".repeat(64)).is_ok(), "a key of 64 hex digits");
     assert!(with("wifi_password", "").is_ok(), "an open network");
-    assert_eq!(with("wifi_password", "1234567"), Err(EncodeError::ShortPassword { field: "wifi_password" }));
+    assert_eq!(with("wifi_password", "1234567"), Err(EncodeError::ShortPassword { field: "wifi_password", len: 7 }));
     assert_eq!(
         with("short_name", &"n".repeat(32)),
         Err(EncodeError::TooLong { field: "short_name", len: 32, most: 31 })
     );
     assert_eq!(with("mqtt_host", "a\0b"), Err(EncodeError::ControlCharacter { field: "mqtt_host" }));
-    let pins = Settings { pins: Some(vec![PinSetting { pin: 32, role: 1, channel: 0 }]), ..Settings::default() };
-    assert_eq!(sector(&[], Family::Bk7231T, None, &pins), Err(EncodeError::NoSuchPin(32)));
+    let pins = Settings {
+        pins: Some(vec![PinSetting { pin: 32, role: 1, channel: 0, channel2: None }]),
+        ..Settings::default()
+    };
+    assert_eq!(
+        sector(&[], Family::Bk7231T, None, &pins),
+        Err(EncodeError::Pin(PinMisfit::NoSuchPin { pin: 32, chip: Family::Bk7231T }))
+    );
     assert!(!format!("{:?}", wanted()).contains("not a secret"));
 }
 
@@ -117,6 +126,9 @@ fn texts_that_do_not_fit_are_refused_without_their_value() {
 fn the_pins_of_a_template_become_numbers() {
     let line = |pin, role, channel| Line { pin, role, channel, key: String::new(), reason: String::new() };
     let template = Template { lines: vec![line(24, "BL0937SEL", 0), line(8, "WifiLED_n", 2)], ..Template::default() };
-    let expected = [PinSetting { pin: 24, role: 17, channel: 0 }, PinSetting { pin: 8, role: 9, channel: 2 }];
+    let expected = [
+        PinSetting { pin: 24, role: 17, channel: 0, channel2: None },
+        PinSetting { pin: 8, role: 9, channel: 2, channel2: None },
+    ];
     assert_eq!(pins_of(&template), expected);
 }

@@ -2,17 +2,23 @@
 //! this module, so that one chip is known by the same key everywhere.
 
 pub mod clocks;
+mod shelf;
 pub mod unfinished;
+
+pub use shelf::shelf;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::codec::nor::StatusBytes;
+use crate::image::plausible::Rule;
+use crate::job::ownership::may_be_of;
 use crate::job::{
     BackupRead, BackupSpec, Backups, BackupsHandle, ConnectSpec, Earlier, Identity, Keeper, KeeperHandle, ProvenBackup,
 };
 use crate::problem::{Class, Problem};
 use crate::store::part::Part;
+use crate::store::paths::Folders;
 use crate::store::{self, Manifest, Provenance, Saved, Settings, backup};
 use crate::units::Verdict;
 
@@ -44,18 +50,47 @@ impl Backups for Folder {
     }
 }
 
-/// Writes a backup with its manifest: to `place`, or to the folder of backups under a dated name.
+/// Writes a backup with its manifest: to `place`, or to the folder of backups under a dated name. What a chip holds in the
+/// middle of an unfinished write is half old and half new: such a backup is kept and never counts as proven. The second
+/// value is the backup as it counts.
 ///
 /// # Errors
 /// The store's problem: the file exists, the disk is full, no permission.
-pub fn keep(settings: &Settings, place: Option<&Path>, read: &BackupRead) -> Result<Saved, Problem> {
-    let saved = store::save_backup(&settings.backups_folder()?, place, &read.bytes, manifest(read))?;
+pub fn keep(settings: &Settings, place: Option<&Path>, read: &BackupRead) -> Result<(Saved, BackupRead), Problem> {
+    let mut read = read.clone();
+    if let Some(what) = half_written(settings, &read)? {
+        let name = "no unfinished write".to_owned();
+        read.rules.push(Rule { name, verdict: Verdict::Unsure, what });
+    }
+    let saved = store::save_backup(&settings.backups_folder()?, place, &read.bytes, manifest(&read))?;
     // Only what this program started under that name, for this chip, is taken away.
     let name = part_name(settings, place, &read.identity.chip_key)?;
     if Part::open(&name, &read.identity.chip_key, read.bytes.len() as u32).is_ok() {
         store::part::remove(&name)?;
     }
-    Ok(saved)
+    Ok((saved, read))
+}
+
+/// The unfinished write that left the chip as it was read, in a sentence.
+fn half_written(settings: &Settings, read: &BackupRead) -> Result<Option<String>, Problem> {
+    match unfinished::all(&settings.journal_folder()?, &read.identity) {
+        Ok(records) => {
+            let touched = |record: &crate::job::Unfinished| record.touched && record.is_of(&read.identity, &read.bytes);
+            Ok(records.into_iter().find(touched).map(|record| record.sentence))
+        }
+        Err(problem) => Ok(Some(problem.what)),
+    }
+}
+
+/// A backup that was just kept, as a write uses it.
+pub fn just_made(saved: &Saved, read: &BackupRead) -> ProvenBackup {
+    ProvenBackup {
+        path: saved.path.clone(),
+        sha256: saved.sha256.clone(),
+        chip_key: read.identity.chip_key.clone(),
+        jedec: read.identity.flash.jedec.clone(),
+        bytes: Arc::clone(&read.bytes),
+    }
 }
 
 /// The backup job of the connected chip, for a backup to `place` or to the folder of backups. What is read is kept beside
@@ -100,17 +135,38 @@ impl Keeper for Keep {
     }
 }
 
-/// Looks for the newest proven backup of this very chip.
+/// Looks for the newest proven backup that may be this chip's, by what identifying it has read. Whether it is, a look at the
+/// whole chip tells before anything is written.
 ///
 /// # Errors
 /// The store's problem when the folder cannot be read.
 pub fn find(settings: &Settings, identity: &Identity) -> Result<Found, Problem> {
-    let found = backup::look_for_backup(&settings.backups_folder()?, &identity.chip_key)?;
-    let skipped =
-        found.skipped.into_iter().map(|skipped| format!("{}: {}", skipped.path.display(), skipped.why)).collect();
-    let Some(stored) = found.backup else { return Ok(Found { skipped, ..Found::default() }) };
-    let status = status_bytes(stored.manifest.status());
-    Ok(Found { backup: Some(Arc::new(proven(stored))), status, skipped })
+    let folder = settings.backups_folder()?;
+    let history = Folders::find()?.history();
+    let mut found = Found { skipped: skipped(&folder)?, ..Found::default() };
+    for path in shelf::named(&folder, identity)? {
+        let stored = match backup::read_backup(&path) {
+            Ok(stored) => stored,
+            Err(why) => {
+                found.skipped.push(format!("{}: {why}", path.display()));
+                continue;
+            }
+        };
+        let status = status_bytes(stored.manifest.status());
+        let backup = proven(stored);
+        let after = unfinished::history(&history, &backup.sha256);
+        if may_be_of(&backup.bytes, backup.jedec.as_ref(), identity, &after) {
+            (found.backup, found.status) = (Some(Arc::new(backup)), status);
+            return Ok(found);
+        }
+        found.skipped.push(format!("{}: the chip does not hold what it should by it", path.display()));
+    }
+    Ok(found)
+}
+
+fn skipped(folder: &Path) -> Result<Vec<String>, Problem> {
+    let skipped = backup::list(folder)?.skipped.into_iter();
+    Ok(skipped.map(|skipped| format!("{}: {}", skipped.path.display(), skipped.why)).collect())
 }
 
 /// Reads the backup at `path`, to be put back onto the connected chip.
@@ -158,6 +214,7 @@ pub fn not_a_backup(path: &Path, why: &str) -> Problem {
 fn proven(stored: store::StoredBackup) -> ProvenBackup {
     ProvenBackup {
         sha256: stored.manifest.sha256().to_owned(),
+        jedec: stored.manifest.provenance.jedec.clone(),
         chip_key: stored.manifest.provenance.chip_key,
         path: stored.path,
         bytes: stored.bytes,

@@ -1,78 +1,114 @@
 //! Writes that were cut off: the journal that a job records into, and what the next start makes of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::{status_bytes, status_registers};
-use crate::image::rf;
-use crate::image::{Family, sha256_hex};
-use crate::job::{BackupProof, Change, Identity, Interrupted, Journal, JournalHandle, Start, WriteSpec, sector_crcs};
-use crate::problem::{Class, Explain, Problem};
+use crate::image::sha256_hex;
+use crate::job::{
+    self, Action, BackupProof, Change, Identity, Interrupted, Journal, JournalHandle, Overlay, Plan, Start, WriteSpec,
+    sector_crcs,
+};
+use crate::problem::{Explain, Problem};
+use crate::store::history::{self, Line};
 use crate::store::journal::{self, Head, Unfinished};
 use crate::store::{StoreError, backup};
 use crate::units::{SECTOR, Span, Verdict, parse_hex};
 
-/// The journal for a write of the chip `chip_key`, kept in `folder`.
-pub fn journal(folder: &Path, chip_key: &str) -> JournalHandle {
-    JournalHandle::new(Record { chip_key: chip_key.to_owned(), file: journal::Journal::new(folder, chip_key) })
+/// The journal for a write of the chip `chip_key`, kept in `folder`; what it leaves is recorded in `history`.
+pub fn journal(folder: &Path, history: &Path, chip_key: &str) -> JournalHandle {
+    JournalHandle::new(Record {
+        chip_key: chip_key.to_owned(),
+        file: journal::Journal::new(folder, chip_key),
+        history: history.to_path_buf(),
+        backup: None,
+    })
 }
 
-/// The unfinished write of the connected chip.
+/// The unfinished write that may be the connected chip's, by what identifying it has read.
 ///
 /// # Errors
-/// The store's problem when there is a record and it cannot be read.
-pub fn find(folder: &Path, identity: &Identity) -> Result<Option<Unfinished>, Problem> {
-    if let Some(found) = journal::unfinished(folder, &identity.chip_key).map_err(|error| error.explain())? {
-        return Ok(Some(found));
-    }
-    if identity.mac_hash.is_some() {
-        return Ok(None);
-    }
-    // A restore that was cut off inside the RF block leaves a chip without MAC, and so does a damaged request that hit it:
-    // then the torn block is the evidence.
-    let rf_torn = |left: &Unfinished| {
-        let mut places = [Family::Bk7231T, Family::Bk7231N].into_iter().filter_map(Family::rf_block);
-        let restored =
-            change(left).is_some_and(Change::from_backup) && rf::find(&left.image, rf_offset(left)).is_some();
-        let hit = !change(left).is_some_and(Change::from_backup) && !left.head.before.is_empty();
-        (restored || hit)
-            && left.head.jedec == identity.flash.jedec
-            && places.any(|rf| left.torn.iter().any(|torn| torn.overlaps(rf)))
+/// The store's problem when there is a record of the chip and it cannot be read.
+pub fn find(folder: &Path, identity: &Identity) -> Result<Option<job::Unfinished>, Problem> {
+    Ok(all(folder, identity)?.into_iter().find(|record| record.may_be_of(identity)))
+}
+
+/// Every unfinished write, one that is filed under the chip's own name first.
+///
+/// # Errors
+/// The store's problem when there is a record of that name and it cannot be read.
+pub fn all(folder: &Path, identity: &Identity) -> Result<Vec<job::Unfinished>, Problem> {
+    let own = journal::unfinished(folder, &identity.chip_key).map_err(|error| error.explain())?;
+    let others = journal::all(folder).into_iter().filter(|left| left.head.chip_key != identity.chip_key);
+    own.into_iter().chain(others).map(|left| resumable(&left)).collect()
+}
+
+/// The unfinished write as a job knows it.
+///
+/// # Errors
+/// The record is of a kind that this version does not know.
+fn resumable(left: &Unfinished) -> Result<job::Unfinished, Problem> {
+    let head = &left.head;
+    let Some(change) = Change::from_word(&head.change) else {
+        let text = format!("{:?} is no known kind of write", head.change);
+        return Err(StoreError::Journal { path: left.path.clone(), text }.explain());
     };
-    let mut found: Vec<Unfinished> = journal::all(folder).into_iter().filter(rf_torn).collect();
-    Ok(if found.len() == 1 { found.pop() } else { None })
+    let backup = proof(left);
+    let spec = WriteSpec {
+        protect_after: head.protect_after,
+        overlays: overlays(head),
+        interrupted: Some(interrupted(left, &backup)),
+        mac_lost: head.mac_lost,
+        consent: head.consent.clone(),
+        backup,
+        ..WriteSpec::new(change, head.name.clone(), head.at, Arc::clone(&left.image))
+    };
+    Ok(job::Unfinished {
+        spec,
+        chip_key: head.chip_key.clone(),
+        jedec: head.jedec.clone(),
+        size: head.size,
+        touched: left.touched,
+        backup: head.backup.as_ref().map(|path| path.display().to_string()),
+        sentence: sentence(left),
+    })
 }
 
-/// Where the RF block of a restore's image lies inside it.
-fn rf_offset(left: &Unfinished) -> u32 {
-    let start = left.head.at.unwrap_or(0);
-    let places = [Family::Bk7231T, Family::Bk7231N].into_iter().filter_map(Family::rf_block);
-    let offsets = places.filter_map(|rf| rf.start.checked_sub(start));
-    offsets.into_iter().find(|offset| rf::find(&left.image, *offset).is_some()).unwrap_or(u32::MAX)
-}
-
-fn change(left: &Unfinished) -> Option<Change> {
-    Change::from_word(&left.head.change)
-}
-
-/// Whether the write asked for is the one that was cut off.
-pub fn is_same(left: &Unfinished, wish: Change, at: Option<u32>, image: &[u8]) -> bool {
-    let place = at.is_none() || left.head.at.is_none() || at == left.head.at;
-    change(left) == Some(wish) && place && sha256_hex(image) == left.head.image_sha256
-}
-
-/// What the write that was cut off left on the chip.
-pub fn interrupted(left: &Unfinished, identity: &Identity) -> Interrupted {
-    Interrupted {
-        // A chip that lost its MAC in the middle of a restore was matched by `find`.
-        chip_key: identity.chip_key.clone(),
-        distrusted: left.torn.clone(),
-        edges: left.head.edges.iter().filter_map(|(at, content)| Some((*at, parse_hex(content)?))).collect(),
-        before: crcs(&left.head.before),
-        status: status_bytes(left.head.status),
-        chip: left.head.chip,
+/// What the write that was cut off left on the chip. A record from before CRCs were kept is completed from its backup and
+/// its image.
+fn interrupted(left: &Unfinished, backup: &BackupProof) -> Interrupted {
+    let head = &left.head;
+    let (mut before, mut after) = (crcs(&head.before), crcs(&head.after));
+    let astray = head.astray.unwrap_or(!before.is_empty());
+    if let (BackupProof::Proven(backup), true) = (backup, after.is_empty()) {
+        if before.is_empty() {
+            before = sector_crcs(&backup.bytes);
+        }
+        after = sector_crcs(&job::overlay(backup.bytes.to_vec(), head.range.0, written_part(left)));
     }
+    Interrupted {
+        distrusted: left.torn.clone(),
+        edges: head.edges.iter().filter_map(|(at, content)| Some((*at, parse_hex(content)?))).collect(),
+        before,
+        after,
+        astray,
+        overlays: overlays(head),
+        status: status_bytes(head.status),
+        chip: head.chip,
+    }
+}
+
+/// The part of the image that goes to the recorded range: over UART the boot loader's part is left out.
+fn written_part(left: &Unfinished) -> &[u8] {
+    let len = (left.head.range.1.saturating_sub(left.head.range.0)) as usize;
+    left.image.get(left.image.len().saturating_sub(len)..).unwrap_or_default()
+}
+
+fn overlays(head: &Head) -> Vec<Overlay> {
+    let overlay = |(at, content): &(u32, String)| Some(Overlay { at: *at, bytes: parse_hex(content)?.into() });
+    head.overlays.iter().filter_map(overlay).collect()
 }
 
 fn crcs(text: &str) -> Vec<u32> {
@@ -80,59 +116,18 @@ fn crcs(text: &str) -> Vec<u32> {
     numbers.collect::<Option<_>>().unwrap_or_default()
 }
 
-/// The write that was cut off, to be gone on with. `fallback` stands behind it when the backup it was begun with is
-/// gone.
-///
-/// # Errors
-/// The record is of a kind that this version does not know.
-pub fn resume(left: &Unfinished, identity: &Identity, fallback: BackupProof) -> Result<WriteSpec, Problem> {
-    let Some(change) = change(left) else {
-        let text = format!("{:?} is no known kind of write", left.head.change);
-        return Err(StoreError::Journal { path: left.path.clone(), text }.explain());
-    };
-    Ok(WriteSpec {
-        change,
-        name: left.head.name.clone(),
-        at: left.head.at,
-        image: left.image.clone(),
-        backup: proof(left).unwrap_or(fallback),
-        protect_after: left.head.protect_after,
-        interrupted: Some(interrupted(left, identity)),
-        mac_lost: left.head.mac_lost || (change.from_backup() && identity.mac_hash.is_none()),
-    })
-}
-
-/// Makes a wish to write ready: with what an earlier write of the same image left on this chip, and with a journal.
-///
-/// # Errors
-/// The unfinished write of another image, which has to be ended first; the store's problem.
-pub fn prepare(folder: &Path, identity: &Identity, wish: WriteSpec) -> Result<(WriteSpec, JournalHandle), Problem> {
-    let left = find(folder, identity)?;
-    let chip_key = left.as_ref().map_or(&identity.chip_key, |left| &left.head.chip_key).clone();
-    let spec = match &left {
-        Some(left) if is_same(left, wish.change, wish.at, &wish.image) => {
-            let fallback = wish.backup.clone();
-            WriteSpec { name: wish.name, protect_after: wish.protect_after, ..resume(left, identity, fallback)? }
-        }
-        Some(left) if left.touched && !wish.change.from_backup() => return Err(blocked(left)),
-        // Nothing was touched but perhaps the protection, or the backup is put back over what was torn.
-        _ => WriteSpec { interrupted: left.as_ref().map(|left| interrupted(left, identity)), ..wish },
-    };
-    Ok((spec, journal(folder, &chip_key)))
-}
-
-/// What stood behind the write that was cut off, if it still does.
-pub fn proof(left: &Unfinished) -> Option<BackupProof> {
+/// What stood behind the write that was cut off, if it still does. Whose the backup is, its content tells.
+fn proof(left: &Unfinished) -> BackupProof {
     if let Some(phrase) = &left.head.phrase {
-        return Some(BackupProof::Bypassed(phrase.clone()));
+        return BackupProof::Bypassed(phrase.clone());
     }
-    let stored = backup::read_backup(left.head.backup.as_deref()?).ok()?;
-    let usable = stored.manifest.provenance.proven && stored.manifest.provenance.chip_key == left.head.chip_key;
-    usable.then(|| BackupProof::Proven(std::sync::Arc::new(super::proven(stored))))
+    let stored = left.head.backup.as_deref().and_then(|path| backup::read_backup(path).ok());
+    let usable = stored.filter(|stored| stored.manifest.provenance.proven);
+    usable.map_or(BackupProof::None, |stored| BackupProof::Proven(Arc::new(super::proven(stored))))
 }
 
 /// The unfinished write in one sentence.
-pub fn sentence(left: &Unfinished) -> String {
+fn sentence(left: &Unfinished) -> String {
     let head = &left.head;
     let range = Span::between(head.range.0, head.range.1);
     let torn: u32 = left.torn.iter().map(|span| span.len / SECTOR).sum();
@@ -146,22 +141,18 @@ pub fn sentence(left: &Unfinished) -> String {
     )
 }
 
-/// The refusal of another change while a write is unfinished.
-pub fn blocked(left: &Unfinished) -> Problem {
-    let backup = left.head.backup.as_ref().map_or_else(|| "BACKUP".to_owned(), |path| path.display().to_string());
-    Problem::new(
-        Class::Refused,
-        "E420",
-        format!("an earlier write of this chip is not finished: {}", sentence(left)),
-        "sectors that were being changed when it was cut off cannot be trusted until they are written again (rule 9)",
-        format!("finish it with `bkbench resume`, or put the backup back with `bkbench restore {backup}`"),
-    )
+/// What recorded writes left on chips with the backup of this SHA-256.
+pub(super) fn history(folder: &Path, sha256: &str) -> Vec<Vec<u32>> {
+    history::of_backup(folder, sha256).iter().map(|line| crcs(&line.sectors)).collect()
 }
 
 /// Records a write on the disk.
 struct Record {
     chip_key: String,
     file: journal::Journal,
+    history: PathBuf,
+    /// SHA-256 of the backup that stands behind the write.
+    backup: Option<String>,
 }
 
 impl Journal for Record {
@@ -171,17 +162,21 @@ impl Journal for Record {
         let sure = identity.chip.filter(|_| identity.verdict >= Verdict::Likely);
         let (backup, phrase) = match &spec.backup {
             BackupProof::Proven(backup) => {
+                self.backup = Some(backup.sha256.clone());
                 (Some(std::path::absolute(&backup.path).unwrap_or(backup.path.clone())), None)
             }
             BackupProof::Bypassed(phrase) => (None, Some(phrase.clone())),
             BackupProof::None => (None, None),
         };
+        let fresh = || sector_crcs(&plan.before);
+        let before = left.map(|left| left.before.clone()).filter(|known| !known.is_empty()).unwrap_or_else(fresh);
         let head = Head {
             schema: journal::SCHEMA,
             program: concat!("bkbench ", env!("CARGO_PKG_VERSION")).to_owned(),
             time: Timestamp::now(),
             chip_key: self.chip_key.clone(),
             jedec: identity.flash.jedec.clone(),
+            size: Some(identity.flash.size),
             chip: left.and_then(|left| left.chip).or(sure),
             plan: plan.hash.clone(),
             change: spec.change.word().to_owned(),
@@ -195,10 +190,14 @@ impl Journal for Record {
             backup,
             phrase,
             mac_lost: spec.mac_lost,
+            consent: spec.consent.clone(),
             edges: edges(plan),
+            overlays: spec.overlays.iter().map(|over| (over.at, hex(&over.bytes))).collect(),
             torn_before: left.iter().flat_map(|left| &left.distrusted).map(|span| (span.start, span.end())).collect(),
-            before: before(plan, identity, left),
-            sectors: plan.count(|action| action != crate::job::Action::Keep),
+            before: hex_crcs(&before),
+            after: hex_crcs(&sector_crcs(&plan.wanted)),
+            astray: Some(identity.abilities.chip_crc.is_some() || left.is_some_and(|left| left.astray)),
+            sectors: plan.count(|action| action != Action::Keep),
         };
         Ok(self.file.begin(&head, &spec.image)?)
     }
@@ -211,29 +210,39 @@ impl Journal for Record {
         Ok(self.file.done(sectors)?)
     }
 
+    fn proven(&mut self, plan: &Plan) -> Result<(), Problem> {
+        let Some(backup) = &self.backup else { return Ok(()) };
+        let line = Line {
+            schema: history::SCHEMA,
+            time: Timestamp::now(),
+            change: plan.change.word().to_owned(),
+            name: plan.name.clone(),
+            plan: plan.hash.clone(),
+            sectors: hex_crcs(&sector_crcs(&plan.wanted)),
+        };
+        Ok(history::add(&self.history, backup, line)?)
+    }
+
     fn finished(&mut self) -> Result<(), Problem> {
         Ok(self.file.remove()?)
     }
 }
 
-/// The CRC of every sector before the first of the writes. Over SPI no request goes astray.
-fn before(plan: &crate::job::Plan, identity: &Identity, left: Option<&Interrupted>) -> String {
-    let known = left.map(|left| left.before.clone()).filter(|known| !known.is_empty());
-    let fresh = || if identity.abilities.chip_crc.is_some() { sector_crcs(&plan.before) } else { Vec::new() };
-    known.unwrap_or_else(fresh).iter().map(|crc| format!("{crc:08x}")).collect()
+fn hex_crcs(crcs: &[u32]) -> String {
+    crcs.iter().map(|crc| format!("{crc:08x}")).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The sectors that the plan's range covers only in part, with all that they shall hold.
-fn edges(plan: &crate::job::Plan) -> Vec<(u32, String)> {
+fn edges(plan: &Plan) -> Vec<(u32, String)> {
     let whole = plan.span.to_sectors();
     let ends = [whole.start, whole.end().saturating_sub(SECTOR)];
     let partly = ends.into_iter().filter(|at| !plan.span.covers(Span::new(*at, SECTOR)));
-    let mut edges: Vec<(u32, String)> = partly
-        .filter_map(|at| {
-            let content = plan.wanted.get(at as usize..(at + SECTOR) as usize)?;
-            Some((at, content.iter().map(|byte| format!("{byte:02x}")).collect()))
-        })
-        .collect();
+    let mut edges: Vec<(u32, String)> =
+        partly.filter_map(|at| Some((at, hex(plan.wanted.get(at as usize..(at + SECTOR) as usize)?)))).collect();
     edges.dedup();
     edges
 }

@@ -123,6 +123,13 @@ pub enum Command {
         #[command(flatten)]
         consent: Consent,
     },
+    /// Set OpenBeken, which is on the chip already: name, Wi-Fi, MQTT, pins
+    Configure {
+        /// TOML or JSON file; what it omits stays as it is
+        file: PathBuf,
+        #[command(flatten)]
+        consent: Consent,
+    },
     /// Put a proven backup of this very chip back, and end an unfinished write with it
     Restore {
         /// The backup, as `read` made it
@@ -293,6 +300,9 @@ pub struct Consent {
     /// Go without a proven backup: type the phrase that the refusal names
     #[arg(long, value_name = "PHRASE")]
     pub no_backup: Option<String>,
+    /// Vouch that the backup is of this chip where its content does not show it: type the phrase that the refusal names
+    #[arg(long, value_name = "PHRASE")]
+    pub this_chip: Option<String>,
     /// Put the protection that was found back at the end; the usual way, unless the settings say otherwise
     #[arg(long, conflicts_with = "no_protect_after")]
     pub protect_after: bool,

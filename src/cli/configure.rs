@@ -1,108 +1,60 @@
-//! `write IMAGE --config FILE`: OpenBeken's configuration as a second step behind the image, so that a module comes up
-//! configured. Both steps are planned and shown before the first one runs, and agreed to together. Passwords are asked
-//! for without echo or come out of files that nobody else may read; no plan, report or event has them.
+//! `write IMAGE --config FILE` and `configure FILE`: OpenBeken's configuration, so that a module comes up configured. Image
+//! and configuration are one plan. Passwords are asked for without echo or come out of files that nobody else may read; no
+//! plan, report or event has them.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::args::Consent;
-use super::client::Client;
-use super::device::{connect, unexpected};
-use super::write::{Wish as Image, agree, execute, plan_text, report_text, wished as image_spec};
+use super::write::change as carry_out;
 use super::{Context, Failure};
-use crate::image::openbeken::encode;
-use crate::image::openbeken::provision;
+use crate::image::Family;
+use crate::image::openbeken::Config;
 use crate::image::openbeken::provisioning::{Passwords, Provisioning, ProvisioningFile, Wifi, text_of};
-use crate::image::openbeken::{self, Config};
-use crate::image::{Family, rf};
-use crate::job::{BackupProof, Change, JobSpec, Outcome, Plan, WriteSpec, check_openbeken};
+use crate::job::{Change, Intent, Ready, check_openbeken};
 use crate::problem::{Class, Explain, Problem};
 use crate::store;
-use crate::units::Span;
+
+/// The image that the configuration goes with.
+pub(super) struct Image {
+    pub name: String,
+    pub at: Option<u32>,
+    pub image: Arc<[u8]>,
+}
 
 /// `write IMAGE --config FILE`
 pub(super) fn write(context: &Context, image: Image, file: &Path, consent: &Consent) -> Result<(), Failure> {
-    // Everything that a person has to answer comes before the chip is touched.
-    let provisioning = read_provisioning(file)?;
-    check_openbeken(&image.name, &image.image).map_err(|refusal| refusal.explain())?;
-    let (mut client, identity) = connect(context)?;
-    let (first, journal_key) = image_spec(context, &mut client, &identity, image, consent)?;
-    // The protection is put back between the steps, so that the second one finds what it was planned with.
-    let first = WriteSpec { protect_after: true, ..first };
-    let flash = planned(&mut client, &first)?;
-    if let Some(output) = &consent.image_out {
-        store::write_new(output, &flash.wanted).map_err(Problem::from)?;
-    }
-
-    let chip = identity.chip.ok_or_else(|| encode::EncodeError::UnknownChip.explain())?;
-    let place = chip.config_sector().ok_or_else(|| encode::EncodeError::UnknownChip.explain())?;
-    let before = flash.wanted.get(place.start as usize..place.end() as usize).unwrap_or_default();
-    let mac = chip.rf_block().and_then(|rf| rf::find(&flash.wanted, rf.start)).and_then(|block| block.mac);
-    let factory = match &first.backup {
-        BackupProof::Proven(backup) => Some(&*backup.bytes),
-        _ => None,
-    };
-    let made = provision::sector(before, chip, mac, &provisioning, factory).map_err(|error| error.explain())?;
-    let provision::Configured { sector, reasons, .. } = made;
-    let shown = masked(&sector, chip);
-    let second = WriteSpec {
-        change: Change::Config,
-        name: "OpenBeken configuration".to_owned(),
-        at: Some(place.start),
-        image: sector.clone().into(),
-        protect_after: consent.protection(context),
-        interrupted: None,
-        ..first.clone()
-    };
-    let config = planned(&mut client, &second)?;
-    let hash = joint(&flash, &config);
-
-    let text = || {
-        let mut lines = vec!["step 1: the image".to_owned(), plan_text(&flash), String::new()];
-        lines.extend(["step 2: OpenBeken's configuration".to_owned(), plan_text(&config)]);
-        lines.extend(reasons.iter().map(|reason| format!("  {reason}")));
-        lines.push(format!("both steps: hash {hash}"));
-        lines.join("\n")
-    };
-    let step = json!({"plan": &*config, "sets": &shown, "reasons": &reasons});
-    if consent.dry_run {
-        let document = json!({"plan": &*flash, "config": step, "hash": hash, "dry_run": true});
-        context.out.result(document, text);
-        return Ok(());
-    }
-    context.out.say_aside(text());
-    agree(&hash, flash.is_empty() && config.is_empty(), consent, &client)?;
-    let written = execute(context, &mut client, first, &flash.hash, &journal_key)?;
-    context.out.say_aside(format!("{}\n", report_text(&written)));
-    let configured = execute(context, &mut client, second, &config.hash, &identity.chip_key)?;
-    read_back(&mut client, place, &sector)?;
-    let document = json!({
-        "report": &*written,
-        "config": {"report": &*configured, "sets": &shown, "reasons": &reasons, "read_back": true},
-    });
-    context.out.result(document, || {
-        format!(
-            "{}\nconfigured read back from the chip and decoded: it is what was wished for",
-            report_text(&configured)
-        )
-    });
-    Ok(())
+    let Image { name, at, image } = image;
+    // What is wrong with the files is told before the chip is touched.
+    check_openbeken(&name, &image).map_err(|refusal| refusal.explain())?;
+    let settings = Some(Arc::new(read_provisioning(file)?));
+    carry_out(context, Intent::Image { name, at, image, settings }, consent)
 }
 
-fn planned(client: &mut Client, spec: &WriteSpec) -> Result<std::sync::Arc<Plan>, Problem> {
-    match client.run(JobSpec::Plan(spec.clone()))? {
-        Outcome::Planned(plan) => Ok(plan),
-        other => Err(unexpected("plan", &other)),
-    }
+/// `configure FILE`
+pub(super) fn configure(context: &Context, file: &Path, consent: &Consent) -> Result<(), Failure> {
+    carry_out(context, Intent::Configure(Arc::new(read_provisioning(file)?)), consent)
 }
 
-/// What is agreed to: both plans.
-fn joint(first: &Plan, second: &Plan) -> String {
-    let digest = Sha256::digest(format!("bkbench plan and configuration\0{}\0{}", first.hash, second.hash));
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+/// What the chip will be set to, for JSON; and where that comes from.
+pub(super) fn document(ready: &Ready, proven: bool) -> Option<Value> {
+    let reasons = ready.configured.as_ref()?;
+    let chip = [Family::Bk7231T, Family::Bk7231N].into_iter().find(|chip| {
+        let place = chip.config_sector();
+        ready.spec.overlays.iter().any(|over| Some(over.span()) == place)
+            || (ready.spec.change == Change::Config && ready.spec.at == place.map(|place| place.start))
+    })?;
+    let place = chip.config_sector()?;
+    let sector = ready.plan.wanted.get(place.start as usize..place.end() as usize)?;
+    Some(json!({
+        "sets": masked(sector, chip),
+        "changes": &ready.plan.settings,
+        "reasons": reasons,
+        "read_back": proven,
+    }))
 }
 
 /// The configuration of a sector as `inspect` shows it.
@@ -192,23 +144,4 @@ fn wifi_password(wifi: &Wifi, file: &Path) -> Result<String, Problem> {
 fn ask(network: &str) -> Option<String> {
     let question = format!("Password of the Wi-Fi network {network:?}, which is not shown while you type: ");
     std::io::stdin().is_terminal().then(|| rpassword::prompt_password(question).ok()).flatten()
-}
-
-/// Reads the sector from the chip once more and decodes it: a proof that does not rest on the write.
-fn read_back(client: &mut Client, place: Span, sector: &[u8]) -> Result<(), Problem> {
-    let read = match client.run(JobSpec::Read(place))? {
-        Outcome::Extract(extract) => extract,
-        other => return Err(unexpected("read", &other)),
-    };
-    let found = openbeken::Config::read(&read.bytes, 0);
-    if found.is_some_and(|config| config.good) && *read.bytes == *sector {
-        return Ok(());
-    }
-    Err(Problem::new(
-        Class::Verification,
-        "E442",
-        format!("the configuration at {place} does not read back as it was written"),
-        "bits were lost on the way, or something else wrote there",
-        "lower the speed and give the same command again: what is right is kept",
-    ))
 }

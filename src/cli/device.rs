@@ -11,11 +11,10 @@ use super::client::Client;
 use crate::archive::{self, unfinished};
 use crate::codec::nor::StatusBytes;
 use crate::image::firmware;
-use crate::image::plausible::Rule;
 use crate::job::{BackupRead, Identity, JobSpec, Outcome, ProtectGoal, Protection};
 use crate::problem::{Class, Problem};
 use crate::store::{self, Saved};
-use crate::units::{Span, Verdict, clock_text, size_text};
+use crate::units::{Span, clock_text, size_text};
 
 /// A client with the link open and the chip identified.
 pub(super) fn connect(context: &Context) -> Result<(Client, Arc<Identity>), Problem> {
@@ -50,7 +49,7 @@ pub(super) fn info(context: &Context) -> Result<(), Problem> {
     let path = found.backup.map(|backup| backup.path.display().to_string());
     // A record that cannot be read is named here and stops only what would write.
     let left = match unfinished::find(&context.settings.journal_folder()?, &identity) {
-        Ok(left) => left.as_ref().map(unfinished::sentence),
+        Ok(left) => left.map(|left| left.sentence),
         Err(problem) => Some(problem.what),
     };
     let mut document = json!(&*identity);
@@ -148,18 +147,13 @@ pub(super) fn back_up(context: &Context, output: Option<PathBuf>) -> Result<(), 
     if proven { Ok(()) } else { Err(archive::unproven(&read)) }
 }
 
-/// Runs the backup job and keeps what it read. While a write of the chip is unfinished, what it holds is half old and
-/// half new: such a backup is kept and never counts as proven.
-pub(super) fn back_up_and_keep(
+/// Runs the backup job and keeps what it read.
+fn back_up_and_keep(
     context: &Context,
     client: &mut Client,
     identity: &Identity,
     output: Option<&Path>,
 ) -> Result<(Arc<BackupRead>, Saved), Problem> {
-    let left = match unfinished::find(&context.settings.journal_folder()?, identity) {
-        Ok(left) => left.filter(|left| left.touched).as_ref().map(unfinished::sentence),
-        Err(problem) => Some(problem.what),
-    };
     let (spec, not_kept) = archive::backup_spec(&context.settings, output, identity)?;
     if let Some(why) = not_kept {
         context.out.say_aside(format!("this backup is not kept while it is made: {why}"));
@@ -170,19 +164,12 @@ pub(super) fn back_up_and_keep(
             .out
             .say_aside(format!("going on with a backup that was cut off ({} read twice)", size_text(twice.into())));
     }
-    let mut read = match client.run(JobSpec::Backup(spec))? {
+    let read = match client.run(JobSpec::Backup(spec))? {
         Outcome::Backup(read) => read,
         other => return Err(unexpected("back up", &other)),
     };
-    if let Some(what) = left {
-        Arc::make_mut(&mut read).rules.push(Rule {
-            name: "no unfinished write".to_owned(),
-            verdict: Verdict::Unsure,
-            what,
-        });
-    }
-    let saved = archive::keep(&context.settings, output, &read)?;
-    Ok((read, saved))
+    let (saved, read) = archive::keep(&context.settings, output, &read)?;
+    Ok((Arc::new(read), saved))
 }
 
 /// `read --start --length`

@@ -149,6 +149,7 @@ fn dispatch(mut args: Args, out: Out) -> Result<(), Failure> {
         Some(Command::Write { file, at, config, consent }) => {
             write::image(&context, &file, at, config.as_deref(), &consent)
         }
+        Some(Command::Configure { file, consent }) => configure::configure(&context, &file, &consent),
         Some(Command::Erase { start, length, consent }) => write::erase(&context, start, length, &consent),
         Some(Command::Resume { consent }) => write::resume(&context, &consent),
         Some(Command::Restore { backup, mac_lost, consent }) => write::restore(&context, &backup, mac_lost, &consent),
@@ -171,7 +172,11 @@ fn dispatch(mut args: Args, out: Out) -> Result<(), Failure> {
 fn look(context: &Context, command: Command) -> Result<(), Problem> {
     match command {
         // Handled where it is dispatched.
-        Command::Write { .. } | Command::Erase { .. } | Command::Resume { .. } | Command::Restore { .. } => Ok(()),
+        Command::Write { .. }
+        | Command::Configure { .. }
+        | Command::Erase { .. }
+        | Command::Resume { .. }
+        | Command::Restore { .. } => Ok(()),
         Command::Rf { action: RfAction::Rebuild { .. } } | Command::Doctor { .. } => Ok(()),
         #[cfg(unix)]
         Command::Attach { .. } => Ok(()),

@@ -8,29 +8,21 @@ use serde_json::{Value, json};
 
 use super::args::Consent;
 use super::client::Client;
-use super::device::{back_up_and_keep, connect, unexpected};
+use super::device::{connect, unexpected};
 use super::{Context, Failure, configure};
-use crate::archive::{self, unfinished};
-use crate::image::{Family, rf};
+use crate::archive;
 use crate::job::{
-    Advice, AlreadyThere, BackupProof, Change, Identity, JobSpec, Outcome, Plan, ProvenBackup, SectorState,
-    WriteReport, WriteSpec, after_failure,
+    Advice, AlreadyThere, BackupProof, Identity, Intent, JobSpec, Outcome, Plan, PrepareSpec, Prepared, ProvenBackup,
+    Ready, Refusal, SectorState, WriteReport, after_failure, rf_sector,
 };
 use crate::problem::{Class, Explain, Problem};
 use crate::store;
-use crate::store::journal::Unfinished;
 use crate::units::{SECTOR, Span};
 
+/// The refusal that a typed phrase answers.
+const CONSENT_NEEDED: &str = "E444";
 /// Ranges listed to people after a write that ended early.
 const LISTED: usize = 24;
-
-/// A change of the flash as asked for on the command line.
-pub(super) struct Wish {
-    pub change: Change,
-    pub name: String,
-    pub at: Option<u32>,
-    pub image: Arc<[u8]>,
-}
 
 /// `write`
 pub(super) fn image(
@@ -40,126 +32,29 @@ pub(super) fn image(
     config: Option<&Path>,
     consent: &Consent,
 ) -> Result<(), Failure> {
-    let image = store::read_file(file).map_err(Problem::from)?.into();
-    let wish = Wish { change: Change::Image, name: file_name(file), at, image };
+    let image: Arc<[u8]> = store::read_file(file).map_err(Problem::from)?.into();
+    let name = file_name(file);
     match config {
-        Some(config) => configure::write(context, wish, config, consent),
-        None => change(context, consent, wish),
+        Some(config) => configure::write(context, configure::Image { name, at, image }, config, consent),
+        None => change(context, Intent::Image { name, at, image, settings: None }, consent),
     }
 }
 
 /// `erase`
 pub(super) fn erase(context: &Context, start: u32, length: u32, consent: &Consent) -> Result<(), Failure> {
-    let image = vec![0xFF; length as usize].into();
-    change(context, consent, Wish { change: Change::Erase, name: "erase".to_owned(), at: Some(start), image })
-}
-
-fn change(context: &Context, consent: &Consent, wish: Wish) -> Result<(), Failure> {
-    let (mut client, identity) = connect(context)?;
-    if let Some(there) = already_there(context, &mut client, &identity, &wish, consent)? {
-        context.out.result(json!({"report": null, "already_there": &*there}), || there_text(&there));
-        return Ok(());
-    }
-    let (spec, journal_key) = wished(context, &mut client, &identity, wish, consent)?;
-    carry_out(context, &mut client, spec, consent, &journal_key)
-}
-
-/// Looks whether there is anything to write, before a backup is made and the whole chip looked at. Not where a plan was
-/// asked to be shown, and not where an earlier write of this chip was cut off: that one has to be ended.
-fn already_there(
-    context: &Context,
-    client: &mut Client,
-    identity: &Arc<Identity>,
-    wish: &Wish,
-    consent: &Consent,
-) -> Result<Option<Arc<AlreadyThere>>, Problem> {
-    let shown = consent.dry_run || consent.image_out.is_some();
-    let folder = context.settings.journal_folder().map_err(Problem::from)?;
-    if shown || wish.change != Change::Image || unfinished::find(&folder, identity)?.is_some() {
-        return Ok(None);
-    }
-    let spec = WriteSpec {
-        change: wish.change,
-        name: wish.name.clone(),
-        at: wish.at,
-        image: Arc::clone(&wish.image),
-        backup: BackupProof::None,
-        protect_after: false,
-        interrupted: None,
-        mac_lost: false,
-    };
-    match client.run(JobSpec::AlreadyThere { spec, identity: Arc::clone(identity) })? {
-        Outcome::AlreadyThere(there) => {
-            if there.is_some() {
-                // A write that was killed right behind its proof may have left a copy of the image.
-                unfinished::journal(&folder, &identity.chip_key).get().finished()?;
-            }
-            Ok(there)
-        }
-        other => Err(unexpected("compare", &other)),
-    }
-}
-
-/// The write asked for, with what an earlier one left on this chip and what stands behind it; and the chip that its
-/// journal is kept under.
-pub(super) fn wished(
-    context: &Context,
-    client: &mut Client,
-    identity: &Identity,
-    wish: Wish,
-    consent: &Consent,
-) -> Result<(WriteSpec, String), Problem> {
-    let folder = context.settings.journal_folder().map_err(Problem::from)?;
-    let left = unfinished::find(&folder, identity)?;
-    let spec = match &left {
-        Some(left) if unfinished::is_same(left, wish.change, wish.at, &wish.image) => {
-            context.out.say_aside(format!("going on with {}", unfinished::sentence(left)));
-            let spec = resumed(context, client, identity, left, consent)?;
-            WriteSpec { name: wish.name, protect_after: consent.protection(context), ..spec }
-        }
-        Some(left) if left.touched => return Err(unfinished::blocked(left)),
-        _ => WriteSpec {
-            change: wish.change,
-            name: wish.name,
-            at: wish.at,
-            image: wish.image,
-            backup: proof(context, client, identity, consent)?,
-            protect_after: consent.protection(context),
-            // Nothing was touched, but the protection may have been lifted.
-            interrupted: left.as_ref().map(|left| unfinished::interrupted(left, identity)),
-            mac_lost: false,
-        },
-    };
-    Ok((spec, journal_key(left.as_ref(), identity)))
+    change(context, Intent::Erase(Span::new(start, length)), consent)
 }
 
 /// `resume`
 pub(super) fn resume(context: &Context, consent: &Consent) -> Result<(), Failure> {
-    let (mut client, identity) = connect(context)?;
-    let folder = context.settings.journal_folder().map_err(Problem::from)?;
-    let Some(left) = unfinished::find(&folder, &identity)? else {
-        context.out.result(json!({"unfinished": null}), || "no write of this chip is unfinished".to_owned());
-        return Ok(());
-    };
-    context.out.say_aside(format!("going on with {}", unfinished::sentence(&left)));
-    let spec = resumed(context, &mut client, &identity, &left, consent)?;
-    carry_out(context, &mut client, spec, consent, &left.head.chip_key)
+    change(context, Intent::Resume, consent)
 }
 
 /// `restore`
 pub(super) fn restore(context: &Context, file: &Path, mac_lost: bool, consent: &Consent) -> Result<(), Failure> {
-    let (mut client, identity) = connect(context)?;
+    let (client, identity) = connect(context)?;
     let backup = archive::open(file, &identity)?;
-    let (at, image) = (Some(0), Arc::clone(&backup.bytes));
-    put_back(
-        context,
-        &mut client,
-        &identity,
-        Wish { change: Change::Restore, name: file_name(file), at, image },
-        backup,
-        mac_lost,
-        consent,
-    )
+    carry_out(context, client, Intent::Restore { backup, mac_lost }, consent)
 }
 
 /// `rf rebuild`
@@ -169,12 +64,93 @@ pub(super) fn rebuild(
     mac_lost: bool,
     consent: &Consent,
 ) -> Result<(), Failure> {
-    let (mut client, identity) = connect(context)?;
-    let backup = backup_named_or_found(context, file, &identity)?;
-    let (span, sector) = rf_sector(&backup.bytes).ok_or_else(|| no_rf_block(&backup.path))?;
-    let wish =
-        Wish { change: Change::RfBlock, name: file_name(&backup.path), at: Some(span.start), image: sector.into() };
-    put_back(context, &mut client, &identity, wish, backup, mac_lost, consent)
+    let (client, identity) = connect(context)?;
+    let backup = file.map(|file| archive::open(file, &identity)).transpose()?;
+    carry_out(context, client, Intent::RfBlock { backup, mac_lost }, consent)
+}
+
+/// Connects, and carries a wish out.
+pub(super) fn change(context: &Context, intent: Intent, consent: &Consent) -> Result<(), Failure> {
+    let (client, _) = connect(context)?;
+    carry_out(context, client, intent, consent)
+}
+
+/// Prepares, shows, asks, and carries out.
+fn carry_out(context: &Context, mut client: Client, intent: Intent, consent: &Consent) -> Result<(), Failure> {
+    let ready = match prepared(context, &mut client, &intent, consent)? {
+        Prepared::Ready(ready) => *ready,
+        Prepared::AlreadyThere(there) => {
+            context.out.result(json!({"report": null, "already_there": &*there}), || there_text(&there));
+            return Ok(());
+        }
+        Prepared::NothingUnfinished => {
+            context.out.result(json!({"unfinished": null}), || "no write of this chip is unfinished".to_owned());
+            return Ok(());
+        }
+    };
+    let plan = Arc::clone(&ready.plan);
+    let with_config = |mut whole: Value, proven: bool| {
+        let config = configure::document(&ready, proven);
+        if let (Some(fields), Some(config)) = (whole.as_object_mut(), config) {
+            fields.insert("config".to_owned(), config);
+        }
+        whole
+    };
+    let text = || ready_text(&ready);
+    if let Some(output) = &consent.image_out {
+        store::write_new(output, &plan.wanted).map_err(Problem::from)?;
+    }
+    if consent.dry_run {
+        context.out.result(with_config(json!({"plan": &*plan, "dry_run": true}), false), text);
+        return Ok(());
+    }
+    context.out.say_aside(text());
+    agree(&plan.hash, plan.is_empty(), consent, &client)?;
+    let report = execute(context, &mut client, &ready)?;
+    context.out.result(with_config(json!({"report": &*report}), true), || report_text(&report));
+    Ok(())
+}
+
+/// Has the session prepare a wish. Where content does not show whose the backup is, a person at a terminal is asked.
+fn prepared(context: &Context, client: &mut Client, intent: &Intent, consent: &Consent) -> Result<Prepared, Problem> {
+    let chosen = consent.protect_after || consent.no_protect_after;
+    let resumed = matches!(intent, Intent::Resume) && !chosen;
+    let mut spec = PrepareSpec {
+        intent: intent.clone(),
+        protect_after: (!resumed).then(|| consent.protection(context)),
+        phrase: consent.no_backup.clone(),
+        consent: consent.this_chip.clone(),
+        always_plan: consent.dry_run || consent.image_out.is_some(),
+        shelf: archive::shelf(&context.settings)?,
+    };
+    let outcome = match client.run(JobSpec::Prepare(spec.clone())) {
+        Err(problem) if problem.code == CONSENT_NEEDED && spec.consent.is_none() => {
+            let Some(typed) = ask_consent(client, &problem) else { return Err(problem) };
+            spec.consent = Some(typed);
+            client.run(JobSpec::Prepare(spec))?
+        }
+        outcome => outcome?,
+    };
+    match outcome {
+        Outcome::Prepared(prepared) => {
+            if let Prepared::Ready(ready) = &prepared {
+                ready.said.iter().for_each(|line| context.out.say_aside(line));
+            }
+            Ok(prepared)
+        }
+        other => Err(unexpected("plan", &other)),
+    }
+}
+
+/// Shows what differs, and has the person type the phrase; `None` without a terminal.
+fn ask_consent(client: &Client, problem: &Problem) -> Option<String> {
+    if !std::io::stdin().is_terminal() {
+        return None;
+    }
+    let _ = write!(std::io::stderr(), "{}\n  {}\nType the phrase, or nothing to stop: ", problem.what, problem.remedy);
+    // A question that cannot be shown is answered by nobody.
+    let _ = std::io::stderr().flush();
+    client.ask().map(|typed| typed.trim().to_owned()).filter(|typed| !typed.is_empty())
 }
 
 /// `rf extract`: needs no chip when the backup is named.
@@ -199,34 +175,6 @@ pub(super) fn extract(context: &Context, file: Option<&Path>, output: Option<&Pa
     Ok(())
 }
 
-/// Writes what a backup of this very chip holds; an unfinished write ends with it where it covers what that one tore.
-fn put_back(
-    context: &Context,
-    client: &mut Client,
-    identity: &Identity,
-    wish: Wish,
-    backup: Arc<ProvenBackup>,
-    mac_lost: bool,
-    consent: &Consent,
-) -> Result<(), Failure> {
-    let folder = context.settings.journal_folder().map_err(Problem::from)?;
-    let left = unfinished::find(&folder, identity)?;
-    if let Some(left) = &left {
-        context.out.say_aside(format!("this ends {}", unfinished::sentence(left)));
-    }
-    let spec = WriteSpec {
-        change: wish.change,
-        name: wish.name,
-        at: wish.at,
-        image: wish.image,
-        mac_lost: mac_lost || (left.is_some() && identity.mac_hash.is_none()),
-        backup: BackupProof::Proven(backup),
-        protect_after: consent.protection(context),
-        interrupted: left.as_ref().map(|left| unfinished::interrupted(left, identity)),
-    };
-    carry_out(context, client, spec, consent, &journal_key(left.as_ref(), identity))
-}
-
 fn backup_named_or_found(
     context: &Context,
     file: Option<&Path>,
@@ -234,104 +182,26 @@ fn backup_named_or_found(
 ) -> Result<Arc<ProvenBackup>, Problem> {
     match file {
         Some(file) => archive::open(file, identity),
-        None => archive::find(&context.settings, identity)?.backup.ok_or_else(|| {
-            Problem::new(
-                Class::Refused,
-                "E423",
-                "there is no proven backup of this chip in the folder of backups",
-                "a chip that lost its MAC cannot be found by it",
-                "name the backup: `bkbench rf rebuild BACKUP`",
-            )
-        }),
+        None => archive::find(&context.settings, identity)?.backup.ok_or_else(|| Refusal::NoneOfThisChip.explain()),
     }
 }
 
-/// The sector with RF calibration and MAC that a flash holds.
-fn rf_sector(flash: &[u8]) -> Option<(Span, &[u8])> {
-    let places = [Family::Bk7231T, Family::Bk7231N].into_iter().filter_map(Family::rf_block);
-    let span = places.into_iter().find(|place| rf::find(flash, place.start).is_some())?;
-    Some((span, flash.get(span.start as usize..span.end() as usize)?))
-}
-
 fn no_rf_block(path: &Path) -> Problem {
-    Problem::new(
-        Class::Usage,
-        "E125",
-        format!("{} holds no RF block at 0x1E0000 (T) or 0x1D0000 (N)", path.display()),
-        "the backup was made when the block was gone already, or it is of a chip that keeps it elsewhere",
-        "name an older backup of the same chip",
-    )
+    Refusal::NoRfBlock { path: path.display().to_string() }.explain()
 }
 
 fn file_name(file: &Path) -> String {
     file.file_name().map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
-/// The chip that the journal is kept under: a chip in the middle of a restore may not show its MAC.
-fn journal_key(left: Option<&Unfinished>, identity: &Identity) -> String {
-    left.map_or_else(|| identity.chip_key.clone(), |left| left.head.chip_key.clone())
-}
-
-fn resumed(
-    context: &Context,
-    client: &mut Client,
-    identity: &Identity,
-    left: &Unfinished,
-    consent: &Consent,
-) -> Result<WriteSpec, Problem> {
-    let fallback = match unfinished::proof(left) {
-        Some(proof) => proof,
-        // What the chip holds now is half old and half new: only an older backup counts.
-        None if left.touched => archive::find(&context.settings, identity)?.backup.map_or_else(
-            || consent.no_backup.clone().map_or(BackupProof::None, BackupProof::Bypassed),
-            BackupProof::Proven,
-        ),
-        None => proof(context, client, identity, consent)?,
-    };
-    unfinished::resume(left, identity, fallback)
-}
-
-/// Plans, shows, asks, and carries out.
-fn carry_out(
-    context: &Context,
-    client: &mut Client,
-    spec: WriteSpec,
-    consent: &Consent,
-    journal_key: &str,
-) -> Result<(), Failure> {
-    let plan = match client.run(JobSpec::Plan(spec.clone()))? {
-        Outcome::Planned(plan) => plan,
-        other => return Err(unexpected("plan", &other).into()),
-    };
-    if let Some(output) = &consent.image_out {
-        store::write_new(output, &plan.wanted).map_err(Problem::from)?;
-    }
-    if consent.dry_run {
-        context.out.result(json!({"plan": &*plan, "dry_run": true}), || plan_text(&plan));
-        return Ok(());
-    }
-    context.out.say_aside(plan_text(&plan));
-    agree(&plan.hash, plan.is_empty(), consent, client)?;
-    let report = execute(context, client, spec, &plan.hash, journal_key)?;
-    context.out.result(json!({"report": &*report}), || report_text(&report));
-    Ok(())
-}
-
-/// Carries out the plan with this hash.
-pub(super) fn execute(
-    context: &Context,
-    client: &mut Client,
-    spec: WriteSpec,
-    agreed: &str,
-    journal_key: &str,
-) -> Result<Arc<WriteReport>, Failure> {
-    let folder = context.settings.journal_folder().map_err(Problem::from)?;
-    let journal = Some(unfinished::journal(&folder, journal_key));
+/// Carries out what was prepared and agreed to.
+fn execute(context: &Context, client: &mut Client, ready: &Ready) -> Result<Arc<WriteReport>, Failure> {
+    let (spec, plan, journal) = (ready.spec.clone(), &ready.plan, ready.journal.clone());
     let backup = match &spec.backup {
         BackupProof::Proven(backup) => Some(backup.path.display().to_string()),
         _ => None,
     };
-    match client.run(JobSpec::Write { spec, agreed: agreed.to_owned(), journal }) {
+    match client.run(JobSpec::Write { spec, agreed: plan.hash.clone(), journal: Some(journal) }) {
         Ok(Outcome::Written(report)) => Ok(report),
         Ok(other) => Err(unexpected("write", &other).into()),
         Err(problem) => {
@@ -343,44 +213,8 @@ pub(super) fn execute(
     }
 }
 
-/// What stands behind the write: the typed phrase, a proven backup of this chip, or one made now.
-fn proof(
-    context: &Context,
-    client: &mut Client,
-    identity: &Identity,
-    consent: &Consent,
-) -> Result<BackupProof, Problem> {
-    if let Some(phrase) = &consent.no_backup {
-        return Ok(BackupProof::Bypassed(phrase.clone()));
-    }
-    let found = archive::find(&context.settings, identity)?;
-    for line in &found.skipped {
-        context.out.say_aside(line);
-    }
-    if let Some(backup) = found.backup {
-        context.out.say_aside(format!("backup of this chip: {}", backup.path.display()));
-        return Ok(BackupProof::Proven(backup));
-    }
-    // What will be refused anyway is refused before minutes of reading.
-    if let Some(refusal) = identity.unfit_for_writing() {
-        return Err(refusal.explain());
-    }
-    context.out.say_aside("no proven backup of this chip yet: making one first");
-    let (read, saved) = back_up_and_keep(context, client, identity, None)?;
-    if !read.proven() {
-        return Err(archive::unproven(&read));
-    }
-    context.out.say_aside(format!("backup: {}", saved.path.display()));
-    Ok(BackupProof::Proven(Arc::new(ProvenBackup {
-        path: saved.path,
-        sha256: saved.sha256,
-        chip_key: read.identity.chip_key.clone(),
-        bytes: Arc::clone(&read.bytes),
-    })))
-}
-
 /// Has the plan with this hash agreed to; one with nothing to do needs no word.
-pub(super) fn agree(hash: &str, empty: bool, consent: &Consent, client: &Client) -> Result<(), Problem> {
+fn agree(hash: &str, empty: bool, consent: &Consent, client: &Client) -> Result<(), Problem> {
     let tail = |len: usize| hash.get(hash.len().saturating_sub(len)..).unwrap_or(hash);
     if empty || consent.yes {
         return Ok(());
@@ -421,7 +255,13 @@ pub(super) fn agree(hash: &str, empty: bool, consent: &Consent, client: &Client)
     }
 }
 
-pub(super) fn plan_text(plan: &Plan) -> String {
+/// The plan, and where the configuration's values come from.
+fn ready_text(ready: &Ready) -> String {
+    let reasons = ready.configured.iter().flatten().map(|reason| format!("\n  {reason}"));
+    format!("{}{}", plan_text(&ready.plan), reasons.collect::<String>())
+}
+
+fn plan_text(plan: &Plan) -> String {
     let mut lines = vec![format!("{} → {}", plan.name, plan.span), format!("  {}", plan.summary())];
     if let Some(span) = plan.unlock {
         lines.push(format!("  protected now: {span}; will be opened"));
@@ -429,6 +269,7 @@ pub(super) fn plan_text(plan: &Plan) -> String {
     for run in &plan.runs {
         lines.push(format!("  {}  {:>4} sectors  {}", run.span, run.span.len / SECTOR, action_text(run.action)));
     }
+    lines.extend(plan.settings.iter().map(|change| format!("  sets {change}")));
     lines.extend(plan.notes.iter().map(|note| format!("  note: {note}")));
     lines.push(format!("  about {} s   hash {}", plan.time.as_secs_f64().ceil(), plan.hash));
     lines.join("\n")
@@ -445,7 +286,7 @@ fn action_text(action: crate::job::Action) -> String {
     format!("{word} ({})", action.why())
 }
 
-pub(super) fn report_text(report: &WriteReport) -> String {
+fn report_text(report: &WriteReport) -> String {
     let done = if report.plan.is_empty() {
         format!("nothing had to be changed: {} already holds it", report.plan.span)
     } else {

@@ -11,13 +11,10 @@ use super::protect::{self, Protection, Range};
 use super::repair::put_back;
 use super::report::{JobError, Phase, Reporter};
 use super::spec::WriteSpec;
+use super::unfinished::FEW;
 use crate::codec::nor::StatusBytes;
 use crate::device::{DeviceError, Level, WriteFlash};
 use crate::link::LinkInfo;
-
-/// More sectors than a damaged request, or a firmware that ran for a moment, would change: beyond that something else has
-/// worked on the chip, and nothing is put back.
-const FEW: usize = 40;
 
 /// How far a write has come.
 pub struct Halfway {

@@ -11,6 +11,7 @@ use super::patience::meanwhile;
 use super::plan::hex;
 use super::refusal::Refusal;
 use super::report::{JobError, Phase, Reporter};
+use super::stray::sector_crcs;
 use crate::device::{Abilities, DeviceError, EntryTry, Facts, ReadFlash, Tie};
 use crate::image::code::CodeKey;
 use crate::image::family::Family;
@@ -63,6 +64,9 @@ pub struct Identity {
     pub rf_block: Option<Span>,
     /// What the link can do.
     pub abilities: Abilities,
+    /// Offset and CRC of every sector that was read for this: tells by content whose backup and whose record there may be.
+    #[serde(skip)]
+    pub seen: Vec<(u32, u32)>,
 }
 
 /// The flash of a chip.
@@ -120,7 +124,13 @@ impl Identity {
             chip_key: chip_key(mac.as_ref(), found.as_ref().map(|(place, _)| *place), facts, flash),
             rf_block: found.map(|(place, _)| place).or_else(|| chip.and_then(Family::rf_block)),
             abilities,
+            seen: (0..).step_by(SECTOR as usize).zip(sector_crcs(flash)).collect(),
         }
+    }
+
+    /// Whether the chip shows a MAC that no other chip should show.
+    pub fn has_own_mac(&self) -> bool {
+        self.mac_hash.as_ref().is_some_and(|hash| !rf::default_mac_hashes().contains(hash))
     }
 
     /// Why nothing is written to this chip, whatever the image; `None` when nothing speaks against it.
@@ -230,6 +240,7 @@ pub fn look(
 
     // The MAC first: it tells whose backup there may be.
     let mut flash = vec![0xFF; size as usize];
+    let read: Vec<Span> = places.iter().copied().chain([code]).collect();
     for span in places {
         if let Some(place) = part(&mut flash, span) {
             device.read(span.start, place, run)?;
@@ -256,7 +267,9 @@ pub fn look(
         }
     }
     let (facts, abilities) = (device.facts().clone(), device.abilities());
-    Ok(meanwhile(device, || Identity::from_flash(&facts, abilities, link, &flash)))
+    let mut identity = meanwhile(device, || Identity::from_flash(&facts, abilities, link, &flash));
+    identity.seen.retain(|(at, _)| read.iter().any(|span| span.contains(*at)));
+    Ok(identity)
 }
 
 fn part(flash: &mut [u8], span: Span) -> Option<&mut [u8]> {

@@ -8,6 +8,7 @@ use super::backup::{Keeper, KeeperHandle};
 use super::clocks::{ClockMemory, ClocksHandle};
 use super::identify::{Backups, BackupsHandle, Identity};
 use super::plan::Plan;
+use super::prepare::{Shelf, ShelfHandle};
 use super::spec::WriteSpec;
 use crate::codec::nor::StatusBytes;
 use crate::problem::Problem;
@@ -33,6 +34,13 @@ pub trait Journal: Send {
     /// # Errors
     /// The problem of the disk.
     fn group_done(&mut self, sectors: &[Span]) -> Result<(), Problem>;
+
+    /// The chip holds what the plan wanted, every sector proven: whoever looks at the chip later can know why it differs from
+    /// its backup.
+    ///
+    /// # Errors
+    /// The problem of the disk.
+    fn proven(&mut self, plan: &Plan) -> Result<(), Problem>;
 
     /// The write came to its end, proven, or nothing of it was begun: the record is no longer needed.
     ///
@@ -77,6 +85,13 @@ impl ClocksHandle {
     /// Wraps a memory of clocks.
     pub fn new(memory: impl ClockMemory + 'static) -> Self {
         Self(Arc::new(Mutex::new(memory)))
+    }
+}
+
+impl ShelfHandle {
+    /// Wraps a shelf.
+    pub fn new(shelf: impl Shelf + 'static) -> Self {
+        Self(Arc::new(Mutex::new(shelf)))
     }
 }
 

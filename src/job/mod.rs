@@ -10,9 +10,11 @@ mod halfway;
 pub mod identify;
 mod interruption;
 pub mod journal;
+pub mod ownership;
 mod patience;
 pub mod plan;
 pub mod policy;
+mod prepare;
 pub mod protect;
 mod refusal;
 mod repair;
@@ -20,6 +22,7 @@ mod report;
 pub mod spec;
 mod stray;
 mod survey;
+mod unfinished;
 mod verify;
 pub mod wiring;
 mod write;
@@ -32,17 +35,20 @@ pub use halfway::Halfway;
 pub use identify::{Backups, BackupsHandle, FlashIdentity, Identity};
 pub use interruption::Interruption;
 pub use journal::{Handed, Journal, JournalHandle, Start};
-pub use plan::{Action, Group, Plan, Run, Situation, plan};
+pub use plan::{Action, Group, Plan, Run, Situation, overlay, plan};
 pub use policy::check_openbeken;
+pub use prepare::{Intent, PrepareSpec, Prepared, Ready, Shelf, ShelfHandle, prepare, rf_sector};
 pub use protect::{Protection, Range, RegisterBits};
 pub use refusal::Refusal;
 pub use report::{JobError, Phase, Reporter};
 pub use spec::{
-    BYPASS_PHRASE, BackupProof, BackupRead, Change, ConnectSpec, Extract, Interrupted, JobSpec, Outcome, ProtectGoal,
-    ProvenBackup, SectorCounts, SectorState, Usual, WriteReport, WriteSpec,
+    BYPASS_PHRASE, BackupProof, BackupRead, CONSENT_PHRASE, Change, ConnectSpec, Extract, Interrupted, JobSpec,
+    Outcome, Overlay, ProtectGoal, ProvenBackup, STRONG_CONSENT_PHRASE, SectorCounts, SectorState, Usual, WriteReport,
+    WriteSpec,
 };
 pub use stray::sector_crcs;
 pub use survey::survey;
+pub use unfinished::Unfinished;
 pub use verify::{extract, verify};
 pub use wiring::{FirstSuspect, Stability, WiringReport, WiringRow, WiringSpec};
 pub use write::{make_plan, write};

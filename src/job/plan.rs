@@ -15,6 +15,7 @@ use super::spec::{BackupProof, Change, Interrupted, SectorState, WriteSpec};
 use super::stray;
 use crate::codec::nor::StatusBytes;
 use crate::device::{Abilities, EraseUnit};
+use crate::image::openbeken::{self, changes::FieldChange};
 use crate::link::WireKind;
 use crate::units::{BLOCK, SECTOR, Span, size_text};
 
@@ -101,6 +102,8 @@ pub struct Plan {
     /// Estimated time.
     #[serde(serialize_with = "whole_seconds")]
     pub time: Duration,
+    /// Every field of OpenBeken's configuration that changes; secrets masked.
+    pub settings: Vec<FieldChange>,
     /// Things the person should know before agreeing.
     pub notes: Vec<String>,
     /// SHA-256 over chip, steps, content and protection, lower-case hex: what is agreed to.
@@ -214,17 +217,22 @@ impl Plan {
 /// [`Refusal`] with the rule and the facts that contradict each other.
 pub fn plan(spec: &WriteSpec, situation: &Situation<'_>) -> Result<Plan, Refusal> {
     let placed = policy::place(spec, situation)?;
-    let strays = stray::strays(spec, situation, placed.span)?;
+    let written = written(spec, placed.span);
+    let strays = stray::strays(spec, situation, &written)?;
     let interrupted = spec.interrupted.as_ref();
     let mut wanted = overlay(base(situation.current, interrupted), placed.span.start, &placed.image);
+    for over in &spec.overlays {
+        wanted = overlay(wanted, over.at, &over.bytes);
+    }
     let distrusted = |at| interrupted.is_some_and(|interrupted| interrupted.distrusts(at));
-    let mut runs = runs(situation.current, &wanted, placed.span.to_sectors(), distrusted);
+    let mut runs: Vec<Run> =
+        written.iter().flat_map(|span| runs(situation.current, &wanted, *span, distrusted)).collect();
     for (at, content) in &strays.mended {
         wanted = overlay(wanted, *at, content);
         runs.push(Run { span: Span::new(*at, SECTOR), action: afresh(content) });
     }
     runs.sort_by_key(|run| run.span.start);
-    policy::check(spec, situation, &placed, &runs, &strays)?;
+    policy::check(spec, situation, &written, &runs, &strays)?;
 
     let groups = groups(&runs);
     let changes = |span: Span| runs.iter().any(|run| run.action != Action::Keep && run.span.overlaps(span));
@@ -265,6 +273,7 @@ pub fn plan(spec: &WriteSpec, situation: &Situation<'_>) -> Result<Plan, Refusal
         protect_after: lock.is_some(),
         lock,
         time: Duration::ZERO,
+        settings: settings(spec, situation, &wanted),
         notes,
         hash: String::new(),
         before: situation.current.into(),
@@ -273,6 +282,28 @@ pub fn plan(spec: &WriteSpec, situation: &Situation<'_>) -> Result<Plan, Refusal
     plan.time = super::estimate::write_time(&plan, situation);
     plan.hash = hash(&plan, spec, situation);
     Ok(plan)
+}
+
+/// What changes in OpenBeken's configuration.
+fn settings(spec: &WriteSpec, situation: &Situation<'_>, wanted: &[u8]) -> Vec<FieldChange> {
+    let before = spec.interrupted.as_ref().and_then(|left| left.chip);
+    let Some(chip) = situation.identity.chip.or(before) else { return Vec::new() };
+    let Some(place) = chip.config_sector() else { return Vec::new() };
+    let range = place.start as usize..place.end() as usize;
+    let (Some(is), Some(shall)) = (situation.current.get(range.clone()), wanted.get(range)) else { return Vec::new() };
+    let configured = [is, shall].iter().any(|sector| sector.starts_with(openbeken::MAGIC));
+    if configured && is != shall { openbeken::changes::changes(is, shall, chip) } else { Vec::new() }
+}
+
+/// The sectors that the image and what is laid over it decide, as runs in order, each sector once.
+pub(super) fn written(spec: &WriteSpec, image: Span) -> Vec<Span> {
+    let image = image.to_sectors();
+    let over = spec.overlays.iter().flat_map(|over| over.span().to_sectors().pieces(SECTOR));
+    let mut outside: Vec<Span> = over.filter(|sector| !image.covers(*sector)).collect();
+    outside.push(image);
+    outside.sort_by_key(|span| span.start);
+    outside.dedup();
+    outside
 }
 
 /// How many sectors of the runs are distrusted.
@@ -294,7 +325,8 @@ fn base(current: &[u8], interrupted: Option<&Interrupted>) -> Vec<u8> {
     base
 }
 
-pub(super) fn overlay(mut wanted: Vec<u8>, at: u32, image: &[u8]) -> Vec<u8> {
+/// Lays an image over what stands there, from flash offset `at`; what would cross the end changes nothing.
+pub fn overlay(mut wanted: Vec<u8>, at: u32, image: &[u8]) -> Vec<u8> {
     if let Some(place) = wanted.get_mut(at as usize..at as usize + image.len()) {
         place.copy_from_slice(image);
     }
@@ -392,6 +424,7 @@ fn hash(plan: &Plan, spec: &WriteSpec, situation: &Situation<'_>) -> String {
     }
     hasher.update(spec.change.word());
     hasher.update([u8::from(spec.mac_lost)]);
+    hasher.update(spec.consent.as_deref().unwrap_or_default());
     hasher.update(match &spec.backup {
         BackupProof::Proven(backup) => backup.sha256.as_bytes(),
         BackupProof::Bypassed(phrase) => phrase.as_bytes(),

@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
+use super::ownership::{Ownership, RfMatch, ownership};
 use super::plan::{Action, Run, Situation};
 use super::protect::Range;
 use super::refusal::Refusal;
-use super::spec::{BYPASS_PHRASE, BackupProof, Change, WriteSpec};
+use super::spec::{
+    BYPASS_PHRASE, BackupProof, CONSENT_PHRASE, Change, Overlay, ProvenBackup, STRONG_CONSENT_PHRASE, WriteSpec,
+};
 use super::stray::Strays;
 use crate::image::Kind;
 use crate::image::family::Family;
@@ -51,7 +54,19 @@ pub(super) fn place<'a>(spec: &'a WriteSpec, situation: &Situation<'_>) -> Resul
     if u64::from(placed.span.start) + placed.image.len() as u64 > u64::from(size) || placed.image.is_empty() {
         return Err(Refusal::PastEnd { span: placed.span, size });
     }
+    for over in &spec.overlays {
+        check_overlay(spec, over, known_chip(spec, situation)?)?;
+    }
     Ok(placed)
+}
+
+/// What is laid over an image is OpenBeken's configuration, in its one sector, whole and intact.
+fn check_overlay(spec: &WriteSpec, over: &Overlay, chip: Family) -> Result<(), Refusal> {
+    if over.span().to_sectors() != over.span() {
+        return Err(Refusal::NotSectors { span: over.span() });
+    }
+    let good = chip.config_sector() == Some(over.span()) && Config::read(&over.bytes, over.at as usize).is_some();
+    if good && encode::is_known(&over.bytes) { Ok(()) } else { Err(Refusal::NotAConfig { image: spec.name.clone() }) }
 }
 
 /// The chip, sure enough to write to it. A chip in the middle of an interrupted write cannot show all of its marks, so
@@ -59,7 +74,7 @@ pub(super) fn place<'a>(spec: &'a WriteSpec, situation: &Situation<'_>) -> Resul
 fn known_chip(spec: &WriteSpec, situation: &Situation<'_>) -> Result<Family, Refusal> {
     let identity = situation.identity;
     let sure = identity.chip.filter(|_| identity.verdict >= Verdict::Likely);
-    let before = || spec.interrupted.as_ref().filter(|left| left.chip_key == identity.chip_key)?.chip;
+    let before = || spec.interrupted.as_ref()?.chip;
     sure.or_else(before).ok_or(Refusal::UnknownChip { verdict: identity.verdict })
 }
 
@@ -85,6 +100,10 @@ fn place_backup<'a>(spec: &'a WriteSpec, situation: &Situation<'_>) -> Result<Pl
         notes.push(
             "the chip shows no MAC: that the backup is of this chip was said by a person, not measured".to_owned(),
         );
+    }
+    if spec.consent.is_some() {
+        let words = owner(spec, situation).map(|owner| owner.words()).unwrap_or_default();
+        notes.push(format!("that the backup is of this chip was said by a person, against what was measured: {words}"));
     }
     Ok(Placed { span, image: Cow::Borrowed(&spec.image), about, notes })
 }
@@ -246,7 +265,7 @@ fn code_area(chip: Family) -> Span {
 pub(super) fn check(
     spec: &WriteSpec,
     situation: &Situation<'_>,
-    placed: &Placed<'_>,
+    written: &[Span],
     runs: &[Run],
     strays: &Strays,
 ) -> Result<(), Refusal> {
@@ -257,7 +276,7 @@ pub(super) fn check(
         return Err(Refusal::RfBlock { span: rf });
     }
     let torn = spec.interrupted.iter().flat_map(|interrupted| &interrupted.distrusted);
-    let left_torn = |sector: Span| !placed.span.to_sectors().covers(sector) && !strays.settles(sector.start);
+    let left_torn = |sector: Span| !written.iter().any(|span| span.covers(sector)) && !strays.settles(sector.start);
     if let Some(span) = torn.copied().find(|torn| torn.pieces(SECTOR).any(left_torn)) {
         return Err(Refusal::LeavesTorn { span });
     }
@@ -269,15 +288,10 @@ pub(super) fn check(
         // An erased boot loader is a module that only SPI can repair.
         return Err(Refusal::BootLoader { first: APPLICATION });
     }
-    debug_assert!(placed.span.end() <= situation.identity.flash.size);
     match &spec.backup {
         BackupProof::None => return Err(Refusal::NoBackup),
         BackupProof::Bypassed(phrase) if phrase != BYPASS_PHRASE => return Err(Refusal::WrongPhrase),
-        BackupProof::Proven(backup)
-            if backup.chip_key != situation.identity.chip_key && !lost_its_mac(spec, situation) =>
-        {
-            return Err(Refusal::ForeignBackup { path: backup.path.display().to_string() });
-        }
+        BackupProof::Proven(backup) => check_owner(spec, situation, backup)?,
         _ => {}
     }
     match situation.protection.range {
@@ -294,7 +308,39 @@ pub(super) fn guarded(spec: &WriteSpec, situation: &Situation<'_>) -> Option<Spa
     situation.identity.rf_block.or_else(before)
 }
 
-/// Whether a person's word stands in for the MAC: only where the chip shows none.
-fn lost_its_mac(spec: &WriteSpec, situation: &Situation<'_>) -> bool {
-    spec.change.from_backup() && spec.mac_lost && situation.identity.mac_hash.is_none()
+/// How the backup behind a write stands to what the chip holds.
+fn owner(spec: &WriteSpec, situation: &Situation<'_>) -> Option<Ownership> {
+    let BackupProof::Proven(backup) = &spec.backup else { return None };
+    let left = spec.interrupted.as_ref();
+    Some(ownership(&backup.bytes, situation.current, situation.identity, &spec.history, left))
+}
+
+/// Refuses a backup that the content of the chip does not show to be its own (rule 2). Where a backup is put back, a person
+/// may vouch for what cannot be measured; for another RF block nobody can.
+fn check_owner(spec: &WriteSpec, situation: &Situation<'_>, backup: &ProvenBackup) -> Result<(), Refusal> {
+    let path = || backup.path.display().to_string();
+    let flash = &situation.identity.flash;
+    let other_flash = backup.jedec.as_ref().zip(flash.jedec.as_ref()).is_some_and(|(then, now)| then != now);
+    if backup.bytes.len() as u64 != u64::from(flash.size) || other_flash {
+        return Err(Refusal::OtherFlash { path: path() });
+    }
+    let Some(owner) = owner(spec, situation) else { return Ok(()) };
+    if owner.is_proven() {
+        return Ok(());
+    }
+    if !spec.change.from_backup() {
+        return Err(Refusal::NotThisChip { path: path(), words: owner.words() });
+    }
+    let lost = owner.rf == RfMatch::Lost;
+    if owner.rf == RfMatch::Other || (lost && !spec.mac_lost && spec.consent.is_none()) {
+        return Err(Refusal::ForeignBackup { path: path(), words: owner.words(), lost });
+    }
+    if owner.is_explained() {
+        return Ok(());
+    }
+    let phrase = if owner.rf == RfMatch::Equal && !owner.default_mac { CONSENT_PHRASE } else { STRONG_CONSENT_PHRASE };
+    match spec.consent.as_deref() {
+        Some(typed) if typed == phrase || typed == STRONG_CONSENT_PHRASE => Ok(()),
+        _ => Err(Refusal::ConsentNeeded { path: path(), words: owner.words(), phrase }),
+    }
 }

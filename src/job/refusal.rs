@@ -132,11 +132,39 @@ pub enum Refusal {
     /// The typed phrase is not the one.
     #[error("the phrase typed instead of a backup is not {BYPASS_PHRASE:?}")]
     WrongPhrase,
-    /// The backup is another chip's.
-    #[error("the backup {path} is of another chip")]
+    /// The backup is another chip's, or nothing tells that it is this one's.
+    #[error("the backup {path} cannot be put back onto this chip: {words}")]
     ForeignBackup {
         /// The backup.
         path: String,
+        /// What does not fit.
+        words: String,
+        /// The chip shows no MAC of its own.
+        lost: bool,
+    },
+    /// What the chip holds is not explained by the backup.
+    #[error("the backup {path} does not hold what is on this chip: {words}")]
+    NotThisChip {
+        /// The backup.
+        path: String,
+        /// What does not fit.
+        words: String,
+    },
+    /// The backup was read from another flash.
+    #[error("the backup {path} was read from a flash of another kind or size")]
+    OtherFlash {
+        /// The backup.
+        path: String,
+    },
+    /// The chip has changed since the backup in a way that no record explains: a person has to vouch for it.
+    #[error("the chip has changed since the backup {path}: {words}")]
+    ConsentNeeded {
+        /// The backup.
+        path: String,
+        /// What differs.
+        words: String,
+        /// What has to be typed.
+        phrase: &'static str,
     },
     /// The file is no backup of the connected chip's size, or not what the backup holds.
     #[error("{image} is not a whole backup of a chip of {size} bytes")]
@@ -151,6 +179,23 @@ pub enum Refusal {
     LeavesTorn {
         /// The first of those ranges.
         span: Span,
+    },
+    /// An earlier write was cut off, and this is another one.
+    #[error("an earlier write of this chip is not finished: {sentence}")]
+    Unfinished {
+        /// The earlier write.
+        sentence: String,
+        /// The backup that stood behind it.
+        backup: Option<String>,
+    },
+    /// No backup is named, and none is found.
+    #[error("there is no proven backup of this chip in the folder of backups")]
+    NoneOfThisChip,
+    /// The backup holds no RF block to put back.
+    #[error("{path} holds no RF block at 0x1E0000 (T) or 0x1D0000 (N)")]
+    NoRfBlock {
+        /// The backup.
+        path: String,
     },
     /// A damaged request of the earlier write hit what this one may not write.
     #[error("0x{at:06X} changed since the write began, and may not be written by it")]
@@ -171,6 +216,11 @@ pub enum Refusal {
 impl Explain for Refusal {
     fn explain(&self) -> Problem {
         let what = self.to_string();
+        if matches!(self, Self::NoRfBlock { .. }) {
+            let cause =
+                "the backup was made when the block was gone already, or it is of a chip that keeps it elsewhere";
+            return Problem::new(Class::Usage, "E125", what, cause, "name an older backup of the same chip");
+        }
         let (code, cause, remedy): (&'static str, &str, String) = match self {
             Self::OtherChip { chip, .. } => (
                 "E401",
@@ -262,10 +312,32 @@ impl Explain for Refusal {
             Self::WrongPhrase => {
                 ("E414", "going without a backup has to be meant", format!("type exactly: {BYPASS_PHRASE}"))
             }
+            Self::ForeignBackup { lost: true, .. } => (
+                "E415",
+                "the RF block, which holds the MAC, is lost or a template's, so that nothing measured ties the backup to this \
+                 chip (rule 2)",
+                "if you know that the backup is of this chip, add --mac-lost".to_owned(),
+            ),
             Self::ForeignBackup { .. } => (
                 "E415",
-                "its MAC is not the one of the connected chip (rule 2)",
-                "make a backup of this chip".to_owned(),
+                "RF calibration and MAC are a chip's own; a backup of another chip would overwrite them (rule 2)",
+                "name a backup of this chip; `bkbench info` shows the newest".to_owned(),
+            ),
+            Self::NotThisChip { .. } => (
+                "E443",
+                "the chip was written to by something else since, or the backup is of another chip with the same MAC (rule 2)",
+                "make a backup of this chip as it is now: key b on the Connect tab, or `bkbench read`".to_owned(),
+            ),
+            Self::OtherFlash { .. } => (
+                "E422",
+                "the backup is of another chip (rule 2)",
+                "name a backup of this chip; `bkbench info` shows the newest".to_owned(),
+            ),
+            Self::ConsentNeeded { phrase, .. } => (
+                "E444",
+                "firmware updated itself over the air, another tool wrote to the chip, or the backup is of another chip with \
+                 the same MAC (rule 2)",
+                format!("if you know that the backup is of this chip, add --this-chip {phrase:?}"),
             ),
             Self::NotTheBackup { .. } => (
                 "E418",
@@ -278,6 +350,19 @@ impl Explain for Refusal {
                 "finish the earlier write with `bkbench resume`, over the wire it was begun on, or put the backup back \
                  with `bkbench restore`"
                     .to_owned(),
+            ),
+            Self::Unfinished { backup, .. } => (
+                "E420",
+                "sectors that were being changed when it was cut off cannot be trusted until they are written again (rule 9)",
+                format!(
+                    "finish it with `bkbench resume`, or put the backup back with `bkbench restore {}`",
+                    backup.as_deref().unwrap_or("BACKUP")
+                ),
+            ),
+            Self::NoneOfThisChip | Self::NoRfBlock { .. } => (
+                "E423",
+                "a chip that lost its RF block cannot be found by its MAC",
+                "name the backup: `bkbench rf rebuild BACKUP --mac-lost`".to_owned(),
             ),
             Self::HitGuarded { .. } => (
                 "E436",

@@ -13,6 +13,7 @@ use super::refusal::Refusal;
 use super::spec::SectorState;
 use super::wiring::{WiringError, WiringReport};
 use crate::device::{Cancelled, DeviceError, Watch};
+use crate::image::openbeken::encode::EncodeError;
 use crate::link::{LinkError, supply};
 use crate::problem::{Class, Explain, Problem};
 use crate::units::Span;
@@ -116,6 +117,9 @@ pub enum JobError {
     /// A rule forbids it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The configuration cannot be made.
+    #[error(transparent)]
+    Configuration(#[from] EncodeError),
     /// No link is open.
     #[error("{job}: no link is open")]
     NotConnected {
@@ -131,6 +135,9 @@ pub enum JobError {
     /// The record of the write could not be kept.
     #[error("the record of this write could not be kept: {}", .0.what)]
     Journal(Problem),
+    /// What was kept of chips cannot be had, or a backup cannot be kept.
+    #[error("{}", .0.what)]
+    Shelf(Problem),
     /// The plan made right before the first erase is not the one agreed to.
     #[error("the plan changed since it was agreed to: {agreed} then, {now} now")]
     PlanChanged {
@@ -242,6 +249,7 @@ impl Explain for JobError {
             Self::Device(inner) => inner.explain(),
             Self::Refused(inner) => inner.explain(),
             Self::Wiring(inner) => inner.explain(),
+            Self::Configuration(inner) => inner.explain(),
             Self::NotConnected { .. } => Problem::new(
                 Class::NoDevice,
                 "E502",
@@ -266,6 +274,7 @@ impl Explain for JobError {
                 ),
                 problem.remedy.clone(),
             ),
+            Self::Shelf(problem) => problem.clone(),
             Self::PlanChanged { .. } => Problem::new(
                 Class::Refused,
                 "E504",

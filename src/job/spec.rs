@@ -14,6 +14,7 @@ use super::identify::{BackupsHandle, Identity};
 use super::interruption::Interruption;
 use super::journal::JournalHandle;
 use super::plan::Plan;
+use super::prepare::{PrepareSpec, Prepared};
 use super::protect::Protection;
 use super::wiring::{WiringReport, WiringSpec};
 use crate::codec::nor::StatusBytes;
@@ -38,6 +39,8 @@ pub enum JobSpec {
     Backup(BackupSpec),
     /// Reads a range once and compares it once: an extract.
     Read(Span),
+    /// Makes a wish to change the chip ready: finds or makes what stands behind it, and plans. Changes nothing.
+    Prepare(PrepareSpec),
     /// Surveys the chip and makes the plan of a write; changes nothing.
     Plan(WriteSpec),
     /// Carries out the plan with this hash, after identifying the chip and planning again.
@@ -81,7 +84,7 @@ impl JobSpec {
             Self::Protection => "read protection",
             Self::Backup(_) => "back up",
             Self::Read(_) => "read",
-            Self::Plan(_) => "plan",
+            Self::Prepare(_) | Self::Plan(_) => "plan",
             Self::Write { spec, .. } => match spec.change {
                 Change::Image => "write",
                 Change::Erase => "erase",
@@ -236,26 +239,78 @@ pub struct WriteSpec {
     pub backup: BackupProof,
     /// Put the protection found before back at the end, also after a failure.
     pub protect_after: bool,
+    /// Whole sectors that are laid over the image: OpenBeken's configuration, its files. One plan holds both.
+    pub overlays: Vec<Overlay>,
     /// What an earlier write that never came to its end left on this chip.
     pub interrupted: Option<Interrupted>,
-    /// The chip shows no MAC any more, and the person says that the backup is of this chip all the same. Counts for
-    /// [`Change::Restore`] and [`Change::RfBlock`] only, and never against a MAC that is there.
+    /// The chip shows no MAC any more, or a default one, and the person says that the backup is of this chip all the same.
+    /// Counts for [`Change::Restore`] and [`Change::RfBlock`] only, and never against a MAC of the chip's own.
     pub mac_lost: bool,
+    /// The phrase that was typed because the content of the chip does not show that the backup is its own.
+    pub consent: Option<String>,
+    /// What recorded writes left on chips with this backup: the CRC of every sector after each.
+    pub history: Arc<Vec<Vec<u32>>>,
+}
+
+impl WriteSpec {
+    /// A write with nothing behind it yet.
+    pub fn new(change: Change, name: impl Into<String>, at: Option<u32>, image: Arc<[u8]>) -> Self {
+        Self {
+            change,
+            name: name.into(),
+            at,
+            image,
+            backup: BackupProof::None,
+            protect_after: false,
+            overlays: Vec::new(),
+            interrupted: None,
+            mac_lost: false,
+            consent: None,
+            history: Arc::default(),
+        }
+    }
+}
+
+/// Whole sectors that are laid over an image before it is planned.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Overlay {
+    /// Flash offset of the first byte, at the start of a sector.
+    pub at: u32,
+    /// What shall stand there: whole sectors. May hold passwords.
+    pub bytes: Arc<[u8]>,
+}
+
+impl Overlay {
+    /// Where it lies.
+    pub fn span(&self) -> Span {
+        Span::new(self.at, self.bytes.len() as u32)
+    }
+}
+
+impl std::fmt::Debug for Overlay {
+    /// Leaves the content out: it may hold passwords.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Overlay").field("span", &self.span()).finish_non_exhaustive()
+    }
 }
 
 /// What a write that was cut off left behind, as its journal has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interrupted {
-    /// The chip they are of ([`Identity::chip_key`]).
-    pub chip_key: String,
     /// Sectors of groups that were begun and not proven done. A torn erase may read right now and wrong later, so they
     /// are erased again whatever they read.
     pub distrusted: Vec<Span>,
     /// Whole sectors, by offset, that the image covers only in part: what they were to hold in the end.
     pub edges: Vec<(u32, Vec<u8>)>,
     /// The CRC of every sector before the first of the writes that were cut off ([`super::sector_crcs`]); empty where
-    /// none were recorded, as over SPI, where no request goes astray.
+    /// none were recorded.
     pub before: Vec<u32>,
+    /// The CRC of every sector as the write that was cut off should leave it; empty where none were recorded.
+    pub after: Vec<u32>,
+    /// Whether a request of the write may have gone astray, as over UART.
+    pub astray: bool,
+    /// What was to be laid over the image.
+    pub overlays: Vec<Overlay>,
     /// The status registers before the first of the writes that were cut off.
     pub status: Option<StatusBytes>,
     /// The chip as it was identified before.
@@ -293,6 +348,10 @@ impl BackupProof {
 
 /// The phrase that has to be typed to write without a proven backup.
 pub const BYPASS_PHRASE: &str = "I can lose this firmware";
+/// The phrase that has to be typed to put a backup back onto a chip that has changed since, in a way no record explains.
+pub const CONSENT_PHRASE: &str = "this backup is of this chip";
+/// The phrase for a chip whose MAC cannot tell that it is the backup's.
+pub const STRONG_CONSENT_PHRASE: &str = "no MAC proves it, but this backup is of this chip";
 
 /// A proven backup as a write uses it.
 #[derive(Clone, Debug, PartialEq)]
@@ -301,8 +360,10 @@ pub struct ProvenBackup {
     pub path: PathBuf,
     /// SHA-256 of the content, lower-case hex.
     pub sha256: String,
-    /// The chip it was read from ([`Identity::chip_key`]).
+    /// The chip it was read from ([`Identity::chip_key`]). A name for people and files: whose it is, its content tells.
     pub chip_key: String,
+    /// JEDEC id of its flash, where the link showed it.
+    pub jedec: Option<String>,
     /// The whole chip.
     pub bytes: Arc<[u8]>,
 }
@@ -333,6 +394,8 @@ pub enum Outcome {
     Backup(Arc<BackupRead>),
     /// A range was read.
     Extract(Arc<Extract>),
+    /// A wish was made ready.
+    Prepared(Prepared),
     /// The plan of a write.
     Planned(Arc<Plan>),
     /// A write was carried out and proven.

@@ -57,18 +57,20 @@ pub fn sector_crcs(flash: &[u8]) -> Vec<u32> {
     flash.chunks(SECTOR as usize).map(chip_crc).collect()
 }
 
-/// Looks at every sector outside `image`, where the write that was cut off has recorded how the chip was before.
+/// Looks at every sector outside what is `written` anyway, whole sectors, where the write that was cut off has recorded how the chip was before.
 ///
 /// # Errors
 /// [`Refusal::HitGuarded`] for a sector that this link may not write.
-pub(super) fn strays(spec: &WriteSpec, situation: &Situation<'_>, image: Span) -> Result<Strays, Refusal> {
+pub(super) fn strays(spec: &WriteSpec, situation: &Situation<'_>, written: &[Span]) -> Result<Strays, Refusal> {
     let mut strays = Strays::default();
-    let Some(left) = spec.interrupted.as_ref().filter(|left| !left.before.is_empty()) else { return Ok(strays) };
+    let Some(left) = spec.interrupted.as_ref().filter(|left| left.astray && !left.before.is_empty()) else {
+        return Ok(strays);
+    };
     let rf = policy::guarded(spec, situation).filter(|_| !spec.change.from_backup());
     for ((index, sector), was) in situation.current.chunks(SECTOR as usize).enumerate().zip(&left.before) {
         let span = Span::new(index as u32 * SECTOR, SECTOR);
         let (changed, suspected) = (chip_crc(sector) != *was, left.distrusts(span.start));
-        if image.to_sectors().covers(span) || !(changed || suspected) {
+        if written.iter().any(|written| written.covers(span)) || !(changed || suspected) {
             continue;
         }
         let guarded = span.start < situation.abilities.first_writable || rf.is_some_and(|rf| rf.overlaps(span));

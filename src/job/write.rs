@@ -62,7 +62,10 @@ fn look(
     };
     // A chip that holds the image already shows it by its CRC.
     let at = spec.at.or_else(|| firmware::identify(&spec.image).natural_address);
-    let likely = known.zip(at).map(|(known, at)| overlay(known.to_vec(), at, &spec.image));
+    let likely = known.zip(at).map(|(known, at)| {
+        let image = overlay(known.to_vec(), at, &spec.image);
+        spec.overlays.iter().fold(image, |likely, over| overlay(likely, over.at, &over.bytes))
+    });
     let current = survey(device, known, likely.as_deref(), run)?;
     let (facts, abilities) = (device.facts().clone(), device.abilities());
     let identity = meanwhile(device, || Identity::from_flash(&facts, abilities, link, &current));
@@ -122,7 +125,8 @@ pub fn write(
         halfway.opened = after.status;
         run.protection(Arc::new(after));
     }
-    let carried_out = carry_out(device, halfway, journal, run);
+    let carried_out = carry_out(device, halfway, journal, run)
+        .and_then(|()| record(device, journal.filter(|_| !plan.is_empty()), |journal| journal.proven(&plan)));
     // Put back also after a failure: a chip that was locked before is not left open by accident.
     let protection = lock_again(device, &plan, &before, run);
     let nothing_left = carried_out.is_ok() || (!halfway.touched && spec.interrupted.is_none());

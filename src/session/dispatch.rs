@@ -70,7 +70,7 @@ fn work(
     so_far: &mut SoFar,
     runner: &mut Runner<'_>,
 ) -> Result<Outcome, JobError> {
-    let Some(Connection { device, known: Known { info, .. } }) = connection.as_mut() else {
+    let Some(Connection { device, known: Known { info, identity, .. } }) = connection.as_mut() else {
         return Err(JobError::NotConnected { job: spec.title() });
     };
     let device = device.as_mut();
@@ -90,6 +90,10 @@ fn work(
             Ok(Outcome::Backup(Arc::new(job::back_up(device, info, spec, &mut so_far.passes, runner)?)))
         }
         JobSpec::Read(span) => Ok(Outcome::Extract(Arc::new(job::extract(device, *span, runner)?))),
+        JobSpec::Prepare(wish) => {
+            let passes = &mut so_far.passes;
+            Ok(Outcome::Prepared(job::prepare(device, info, identity, wish, passes, runner)?))
+        }
         JobSpec::Plan(write) => Ok(Outcome::Planned(Arc::new(job::make_plan(device, info, write, runner)?))),
         JobSpec::Write { spec, agreed, journal } => {
             let halfway = &mut so_far.halfway;

@@ -46,6 +46,7 @@ fn goes_on(spec: &JobSpec) -> bool {
         JobSpec::Connect(_) | JobSpec::Disconnect | JobSpec::Wiring(_) | JobSpec::Reboot => false,
         JobSpec::SetProtection(_) => false,
         JobSpec::Identify | JobSpec::Protection | JobSpec::Backup(_) | JobSpec::Read(_) => true,
+        JobSpec::Prepare(_) => true,
         JobSpec::Plan(_) | JobSpec::Write { .. } | JobSpec::AlreadyThere { .. } | JobSpec::Verify { .. } => true,
     }
 }

@@ -32,6 +32,9 @@ pub struct Manifest {
     /// When it was read; RFC 3339 in the file.
     #[serde(with = "rfc3339")]
     pub time: Timestamp,
+    /// Counts the backups of a folder: a higher number is newer, whatever the clock said. 0 in backups of earlier versions.
+    #[serde(default)]
+    pub sequence: u64,
     /// Bytes of the file.
     pub size: u64,
     sha256: String,
@@ -88,6 +91,7 @@ impl Manifest {
             schema: SCHEMA,
             program: concat!("bkbench ", env!("CARGO_PKG_VERSION")).to_owned(),
             time: Timestamp::now(),
+            sequence: 0,
             size: 0,
             sha256: String::new(),
             block_sha256: Vec::new(),
@@ -190,11 +194,13 @@ pub fn save_backup(
     mut manifest: Manifest,
 ) -> Result<Saved, StoreError> {
     manifest.describe(bytes);
+    let known = list(folder)?.entries;
+    manifest.sequence = known.iter().map(|entry| entry.manifest.sequence).max().unwrap_or(0) + 1;
     let stored = match output {
         Some(path) => read_entry(path).ok().filter(|entry| makes_superfluous(entry, &manifest)),
         None => {
             files::make_folder(folder)?;
-            list(folder)?.entries.into_iter().find(|entry| makes_superfluous(entry, &manifest))
+            known.into_iter().find(|entry| makes_superfluous(entry, &manifest))
         }
     };
     let already_had = stored.is_some();
@@ -274,7 +280,7 @@ pub fn list(folder: &Path) -> Result<Listing, StoreError> {
             _ => {}
         }
     }
-    listing.entries.sort_by_key(|entry| std::cmp::Reverse(entry.manifest.time));
+    listing.entries.sort_by_key(|entry| std::cmp::Reverse((entry.manifest.sequence, entry.manifest.time)));
     Ok(listing)
 }
 

@@ -37,6 +37,9 @@ pub struct Head {
     pub chip_key: String,
     /// JEDEC id of its flash, where the link shows it.
     pub jedec: Option<String>,
+    /// Size of its flash in bytes; records of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u32>,
     /// The chip family, as it was identified before the first write that was cut off.
     pub chip: Option<Family>,
     /// Hash of the plan.
@@ -64,14 +67,26 @@ pub struct Head {
     pub phrase: Option<String>,
     /// A person said that the backup is of this chip, which shows no MAC.
     pub mac_lost: bool,
+    /// The phrase that was typed because content did not show that the backup is this chip's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<String>,
     /// Whole sectors that the image covers only in part: offset and what they shall hold, in hex.
     pub edges: Vec<(u32, String)>,
     /// Ranges that earlier writes left torn, as offset and end.
     pub torn_before: Vec<(u32, u32)>,
-    /// CRC of every sector before the first of the writes that were cut off, eight hex digits each, where a damaged
-    /// request could hit any of them; else empty.
+    /// Sectors that are laid over the image: offset and what they shall hold, in hex. May hold passwords.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overlays: Vec<(u32, String)>,
+    /// CRC of every sector before the first of the writes that were cut off, eight hex digits each. Records of earlier
+    /// versions have them only where a request could go astray.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub before: String,
+    /// CRC of every sector as the write shall leave it; records of earlier versions have none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub after: String,
+    /// Whether a damaged request could hit any sector; in records of earlier versions the same as having `before`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub astray: Option<bool>,
     /// Sectors that the plan changes.
     pub sectors: u32,
 }
@@ -276,6 +291,7 @@ mod tests {
             time: Timestamp::UNIX_EPOCH,
             chip_key: "mac-1".to_owned(),
             jedec: None,
+            size: None,
             chip: Some(Family::Bk7231T),
             plan: "hash".to_owned(),
             change: "image".to_owned(),
@@ -289,9 +305,13 @@ mod tests {
             backup: None,
             phrase: None,
             mac_lost: false,
+            consent: None,
             edges: Vec::new(),
+            overlays: Vec::new(),
             torn_before: Vec::new(),
             before: String::new(),
+            after: String::new(),
+            astray: None,
             sectors: 2,
         }
     }

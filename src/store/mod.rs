@@ -4,6 +4,7 @@
 pub mod backup;
 pub mod clocks;
 pub mod files;
+pub mod history;
 pub mod journal;
 pub mod notes;
 pub mod part;

@@ -51,6 +51,11 @@ impl Folders {
         self.data.join("journal")
     }
 
+    /// The folder with what finished writes left on chips.
+    pub fn history(&self) -> PathBuf {
+        self.data.join("writes")
+    }
+
     /// The folder of backups: `setting` (`paths.backups`) unless it is empty, else `backups` in the data folder.
     pub fn backups(&self, setting: &str) -> PathBuf {
         if setting.is_empty() { self.data.join("backups") } else { PathBuf::from(setting) }

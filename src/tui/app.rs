@@ -16,7 +16,7 @@ use super::theme::Theme;
 use super::widgets::header;
 use crate::chip;
 use crate::device::Level;
-use crate::job::{JobSpec, Outcome, Range};
+use crate::job::{JobSpec, Outcome, Prepared, Range, ShelfHandle};
 use crate::link::{LinkSpec, WireKind};
 use crate::problem::Class;
 use crate::session::{Event, LinkState, LogLine, SessionView, What};
@@ -36,6 +36,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// Whether the terminal shows nothing but ASCII.
     pub ascii: bool,
+    /// What was kept of chips.
+    pub shelf: ShelfHandle,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,6 +112,8 @@ impl App {
             image: None,
             backup: BackupState::Unknown,
             bypass: None,
+            resuming: false,
+            shelf: options.shelf,
             journey: Journey::default(),
             journey_of: None,
             module,
@@ -282,6 +286,7 @@ impl App {
                 if !matches!(state, LinkState::Open { .. } | LinkState::Away { .. }) {
                     shared.backup = BackupState::Unknown;
                     shared.bypass = None;
+                    shared.resuming = false;
                 }
                 if let LinkState::Open { info, .. } = state {
                     shared.wire = info.wire;
@@ -336,7 +341,13 @@ impl App {
                 self.said = Some("saving the backup …".to_owned());
                 vec![Act::work(Task::SaveBackup(Arc::clone(read)))]
             }
+            Outcome::Prepared(Prepared::Ready(ready)) if ready.backup_made.is_some() => {
+                let identity = self.shared.session.identity.clone();
+                identity.map(|identity| Act::work(Task::FindBackup(identity))).into_iter().collect()
+            }
             Outcome::Written(report) => {
+                self.shared.resuming = false;
+                let journey = &mut self.shared.journey;
                 journey.set(Step::Flashed, report.verified);
                 journey.set(Step::Booted, false);
                 Vec::new()
@@ -356,7 +367,10 @@ impl App {
             Done::Links(links) => shared.links = Some(links.clone()),
             Done::Loaded(target, Ok(file)) => match target {
                 Target::Dump => shared.dump = Some(Arc::clone(file)),
-                Target::Image => shared.image = Some(Arc::clone(file)),
+                Target::Image => {
+                    shared.image = Some(Arc::clone(file));
+                    shared.resuming = false;
+                }
                 Target::Second | Target::Template | Target::List => {}
             },
             Done::Loaded(_, Err(problem)) => acts.push(Act::Open(Box::new(ProblemBox::new("open", problem.clone())))),
@@ -375,13 +389,13 @@ impl App {
             }
             Done::FileWritten(path) => acts.push(Act::Say(format!("written: {}", path.display()))),
             Done::NothingUnfinished => {}
-            Done::Unfinished(sentence, file) => {
+            Done::Unfinished(sentence) => {
                 let text = vec![
-                    format!("Cut off was {sentence}."),
-                    "y takes its image again: the plan then shows what is missing, and sectors that were torn are erased again.".to_owned(),
+                    format!("Cut off: {sentence}."),
+                    "y plans the rest: sectors that were torn are erased again, whatever they read.".to_owned(),
                     "Or put the backup back: R on the Flash tab.".to_owned(),
                 ];
-                let then = vec![Act::Go(TabId::Flash), Act::work(Task::Take(Target::Image, Arc::clone(file)))];
+                let then = vec![Act::Go(TabId::Flash), Act::Resume];
                 acts.push(Act::Open(Box::new(Confirm::yes("Go on with an unfinished write?", text, then))));
             }
             Done::Saved { state, file, problem } => {
@@ -441,6 +455,11 @@ impl App {
                 Act::Speed(speed) => self.shared.speed = speed,
                 Act::Folder(folder) => self.shared.folder = folder,
                 Act::Bypass(phrase) => self.shared.bypass = Some(phrase),
+                Act::Resume => {
+                    self.shared.resuming = true;
+                    effects.extend(self.key(keys::press("p")));
+                }
+                Act::NothingUnfinished => self.shared.resuming = false,
                 Act::Say(text) => self.said = Some(text),
             }
         }

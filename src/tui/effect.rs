@@ -88,6 +88,10 @@ pub enum Act {
     Folder(PathBuf),
     /// Go without a backup: the phrase that was typed.
     Bypass(String),
+    /// Go on with the write that was cut off: the Flash tab plans it.
+    Resume,
+    /// No write of this chip is unfinished any more.
+    NothingUnfinished,
     /// Say something in the status line.
     Say(String),
 }

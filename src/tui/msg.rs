@@ -58,8 +58,8 @@ pub enum Done {
         /// What stood in the way, if anything did.
         problem: Option<Problem>,
     },
-    /// A write of the connected chip was cut off: what it was, and its image.
-    Unfinished(String, Arc<OpenFile>),
+    /// A write of the connected chip was cut off: what it was.
+    Unfinished(String),
     /// No write of the connected chip was cut off.
     NothingUnfinished,
     /// A backup was saved.

@@ -17,7 +17,7 @@ use super::msg::{Done, Msg};
 use super::terminal::{Screen, give_back};
 use super::theme::Theme;
 use super::worker;
-use crate::archive::{self, unfinished};
+use crate::archive;
 use crate::device::Level;
 use crate::job::{Identity, JobSpec};
 use crate::outlive::{Server, Signals};
@@ -69,7 +69,9 @@ pub fn run(start: Start) -> Result<(), Problem> {
     spawn("input", move || read_input(&sender))?;
 
     let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    let options = Options { link: start.link, speed: start.speed, settings: start.settings, theme, folder, ascii };
+    let shelf = archive::shelf(&start.settings)?;
+    let options =
+        Options { link: start.link, speed: start.speed, settings: start.settings, theme, folder, ascii, shelf };
     let (app, effects) = App::new(options);
     let mut bench = Bench { app, screen, session, server, signals, tasks, open: true };
     bench.resized();
@@ -293,17 +295,7 @@ impl Bench {
     }
 
     fn with_record(&mut self, spec: JobSpec, identity: &Identity) -> Result<JobSpec, Problem> {
-        let folder = || self.app.shared.settings.journal_folder().map_err(Problem::from);
         Ok(match spec {
-            JobSpec::Plan(wish) => JobSpec::Plan(unfinished::prepare(&folder()?, identity, wish)?.0),
-            JobSpec::AlreadyThere { spec, identity: known } => {
-                let (spec, _) = unfinished::prepare(&folder()?, identity, spec)?;
-                JobSpec::AlreadyThere { spec, identity: known }
-            }
-            JobSpec::Write { spec, agreed, .. } => {
-                let (spec, journal) = unfinished::prepare(&folder()?, identity, spec)?;
-                JobSpec::Write { spec, agreed, journal: Some(journal) }
-            }
             JobSpec::Backup(_) => {
                 let (spec, not_kept) = archive::backup_spec(&self.app.shared.settings, None, identity)?;
                 if let Some(why) = not_kept {

@@ -10,7 +10,7 @@ use crate::codec::nor::StatusBytes;
 use crate::image::firmware::{self, Firmware};
 use crate::image::kind::Kind;
 use crate::image::{Region, entropy, region};
-use crate::job::ProvenBackup;
+use crate::job::{ProvenBackup, ShelfHandle};
 use crate::link::{Endpoint, WireKind};
 use crate::session::SessionView;
 use crate::store::Settings;
@@ -34,6 +34,10 @@ pub struct Shared {
     pub backup: BackupState,
     /// The phrase that was typed to go without a backup.
     pub bypass: Option<String>,
+    /// The Flash tab goes on with the write that was cut off, and not with an image.
+    pub resuming: bool,
+    /// What was kept of chips, for the jobs that prepare a write.
+    pub shelf: ShelfHandle,
     /// How far the person has come.
     pub journey: Journey,
     /// With which chip.

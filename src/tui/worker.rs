@@ -14,7 +14,7 @@ use super::msg::{Done, FolderEntry, Target};
 use super::shared::{BackupState, KnownBackup, OpenFile, about};
 use crate::archive;
 use crate::image::{firmware, inspect};
-use crate::job::{BackupRead, Identity, ProvenBackup};
+use crate::job::{BackupRead, Identity};
 use crate::link;
 use crate::problem::{Class, Explain, Problem};
 use crate::store::{self, Settings};
@@ -130,32 +130,24 @@ fn find_unfinished(settings: &Settings, identity: &Identity) -> Result<Done, Pro
     let folder = settings.journal_folder().map_err(|error| error.explain())?;
     Ok(match archive::unfinished::find(&folder, identity)?.filter(|left| left.touched) {
         None => Done::NothingUnfinished,
-        Some(left) => {
-            let file = OpenFile::new(Path::new(&left.head.name), Arc::clone(&left.image), None);
-            Done::Unfinished(archive::unfinished::sentence(&left), Arc::new(file))
-        }
+        Some(left) => Done::Unfinished(left.sentence),
     })
 }
 
 fn save_backup(settings: &Settings, read: &Arc<BackupRead>) -> Done {
-    let saved = match archive::keep(settings, None, read) {
-        Ok(saved) => saved,
+    let (saved, read) = match archive::keep(settings, None, read) {
+        Ok(kept) => kept,
         Err(problem) => return Done::Failed(problem),
     };
     let proven = read.proven();
     let verdict = if proven { Verdict::Proven } else { Verdict::Unsure };
     let file = Arc::new(OpenFile::new(&saved.path, Arc::clone(&read.bytes), Some(verdict)));
     if !proven {
-        let problem = archive::unproven(read);
+        let problem = archive::unproven(&read);
         let state = BackupState::Unproven { path: saved.path, why: problem.what.clone() };
         return Done::Saved { state, file, problem: Some(problem) };
     }
-    let proof = ProvenBackup {
-        path: saved.path,
-        sha256: file.firmware.sha256.clone(),
-        chip_key: read.identity.chip_key.clone(),
-        bytes: Arc::clone(&read.bytes),
-    };
+    let proof = archive::just_made(&saved, &read);
     let when = when(&proof.path);
     let known = KnownBackup { proof: Arc::new(proof), when, status: read.status };
     Done::Saved { state: BackupState::Proven(Arc::new(known)), file, problem: None }

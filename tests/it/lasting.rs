@@ -67,7 +67,7 @@ fn write(bench: &mut Bench, folder: &Path, content: &[u8], backup: &BackupProof)
 
 fn start_write(bench: &mut Bench, folder: &Path, spec: WriteSpec, agreed: String) -> Result<Arc<WriteReport>, Problem> {
     let key = bench.view().identity.expect("identified").chip_key.clone();
-    let journal = Some(unfinished::journal(&folder.join("journal"), &key));
+    let journal = Some(unfinished::journal(&folder.join("journal"), &folder.join("writes"), &key));
     match bench.run(JobSpec::Write { spec, agreed, journal })? {
         Outcome::Written(report) => Ok(report),
         other => panic!("{other:?}"),

@@ -30,8 +30,8 @@ fn session(module: &Module) -> Bench {
 fn run(bench: &mut Bench, folder: &Path, spec: WriteSpec, plan: &Plan) -> Result<Arc<WriteReport>, Problem> {
     let identity = bench.view().identity.expect("identified");
     let left = unfinished::find(folder, &identity).expect("readable");
-    let key = left.map_or(identity.chip_key.clone(), |left| left.head.chip_key);
-    let journal = Some(unfinished::journal(folder, &key));
+    let key = left.map_or(identity.chip_key.clone(), |left| left.chip_key);
+    let journal = Some(unfinished::journal(folder, &folder.join("writes"), &key));
     match bench.run(JobSpec::Write { spec, agreed: plan.hash.clone(), journal })? {
         Outcome::Written(report) => Ok(report),
         other => panic!("{other:?}"),
@@ -49,7 +49,7 @@ fn over_spi(module: &Module) -> Bench {
 fn left(bench: &Bench, folder: &Path, backup: &BackupProof) -> Option<WriteSpec> {
     let identity = bench.view().identity.expect("identified");
     let left = unfinished::find(folder, &identity).expect("a readable record")?;
-    let spec = unfinished::resume(&left, &identity, BackupProof::None).expect("a known kind of write");
+    let spec = left.spec;
     Some(WriteSpec { backup: backup.clone(), ..spec })
 }
 
@@ -143,7 +143,7 @@ fn a_sector_that_was_hit_unnoticed_is_in_the_plan_of_the_next_start_and_put_back
         assert!(plan.notes.iter().any(|said| said.starts_with(&note)), "{text}: {:?}", plan.notes);
         run(&mut bench, folder.path(), spec, &plan).unwrap_or_else(|problem| panic!("{text}: {problem}"));
         assert!(module.flash() == wanted, "{text}");
-        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "{text}");
+        assert_eq!(super::cut::journals(folder.path()), 0, "{text}");
     }
 }
 

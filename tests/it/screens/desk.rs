@@ -5,11 +5,16 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bkbench::job::{BackupRead, Identity, JobSpec, ProvenBackup};
+use bkbench::codec::nor::StatusBytes;
+use bkbench::job::{
+    BackupRead, BackupSpec, Identity, JobSpec, Journal, JournalHandle, Plan, ProvenBackup, Shelf, ShelfHandle, Start,
+    Unfinished,
+};
+use bkbench::problem::Problem;
 use bkbench::session::{Actor, Command, Event, JobId, What};
 use bkbench::store::{Notes, Settings};
 use bkbench::tui::effect::{Effect, Task};
@@ -19,7 +24,7 @@ use bkbench::tui::msg::{Done, Msg};
 use bkbench::tui::shared::{BackupState, KnownBackup, OpenFile};
 use bkbench::tui::theme::Theme;
 use bkbench::tui::{App, Options, glyph, keys, worker};
-use bkbench::units::Verdict;
+use bkbench::units::{Span, Verdict};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use regex::Regex;
@@ -47,6 +52,7 @@ struct Inner {
     left: bool,
     bells: u32,
     copied: Option<String>,
+    kept: Kept,
 }
 
 impl Desk {
@@ -57,6 +63,7 @@ impl Desk {
 
     /// A workbench in a theme.
     pub fn themed(link: Option<&str>, theme: &str) -> Self {
+        let kept = Kept::default();
         let options = Options {
             link: link.map(str::to_owned),
             speed: None,
@@ -64,6 +71,7 @@ impl Desk {
             theme: Theme::load(theme).expect("a theme"),
             folder: PathBuf::from("/"),
             ascii: false,
+            shelf: ShelfHandle::new(PretendedShelf { kept: Arc::clone(&kept) }),
         };
         let (app, effects) = App::new(options);
         let (commands, inbox) = channel();
@@ -78,6 +86,7 @@ impl Desk {
             left: false,
             bells: 0,
             copied: None,
+            kept,
         }));
         let seen = Rc::clone(&inner);
         let actor = Actor::new(inbox, Box::new(move |event| seen.borrow_mut().event(&event)));
@@ -216,7 +225,8 @@ impl Desk {
                     self.actor.handle(Command::Start(id, spec));
                 }
                 Effect::Work(task) => {
-                    let done = perform(task);
+                    let kept = Arc::clone(&self.inner.borrow().kept);
+                    let done = perform(task, &kept);
                     self.inner.borrow_mut().update(Msg::Done(Box::new(done)));
                 }
                 Effect::Copy(text) => self.inner.borrow_mut().copied = Some(text),
@@ -269,7 +279,7 @@ impl Inner {
 }
 
 /// Work is done at once; the store is a pretended one, so that nothing is written and every date is the same.
-fn perform(task: Task) -> Done {
+fn perform(task: Task, kept: &Kept) -> Done {
     match task {
         Task::Links => {
             // Ports of the machine that runs the test are left out.
@@ -277,28 +287,103 @@ fn perform(task: Task) -> Done {
             Done::Links(all.filter(|endpoint| endpoint.link.starts_with("sim:")).collect())
         }
         Task::FindBackup(identity) => {
-            Done::Backup { chip_key: identity.chip_key.clone(), state: BackupState::None, problem: None }
+            let kept = kept.lock().expect("no panic");
+            let own = kept.iter().rfind(|kept| kept.chip_key == identity.chip_key);
+            let state = own.map_or(BackupState::None, |proof| known(Arc::clone(proof), None));
+            Done::Backup { chip_key: identity.chip_key.clone(), state, problem: None }
         }
-        Task::SaveBackup(read) => saved(&read),
+        Task::SaveBackup(read) => saved(&read, kept),
         Task::Look(Look::Notes(file)) => Done::Looked(Looked::Notes(file, Notes::default())),
         Task::Look(Look::Keep(file, notes)) => Done::Looked(Looked::Notes(file, notes)),
         other => worker::perform(other, &Settings::default()),
     }
 }
 
-fn saved(read: &BackupRead) -> Done {
-    assert!(read.proven(), "{:?}", read.rules);
-    let identity: &Identity = &read.identity;
-    let path = Path::new("backups").join("2026-02-03-180205-plug.bin");
-    let file = Arc::new(OpenFile::new(&path, Arc::clone(&read.bytes), Some(Verdict::Proven)));
-    let proof = ProvenBackup {
-        path,
-        sha256: file.firmware.sha256.clone(),
-        chip_key: identity.chip_key.clone(),
+/// A shelf that keeps backups made on the way in memory.
+#[derive(Default)]
+pub struct PretendedShelf {
+    kept: Kept,
+}
+
+type Kept = Arc<Mutex<Vec<Arc<ProvenBackup>>>>;
+
+impl Shelf for PretendedShelf {
+    fn unfinished(&self, _: &Identity) -> Result<Vec<Unfinished>, Problem> {
+        Ok(Vec::new())
+    }
+
+    fn backups(&self, identity: &Identity) -> Result<Vec<PathBuf>, Problem> {
+        let kept = self.kept.lock().expect("no panic");
+        Ok(kept.iter().filter(|kept| kept.chip_key == identity.chip_key).map(|kept| kept.path.clone()).collect())
+    }
+
+    fn open(&self, path: &Path) -> Option<Arc<ProvenBackup>> {
+        self.kept.lock().expect("no panic").iter().find(|kept| kept.path == path).cloned()
+    }
+
+    fn history(&self, _: &str) -> Vec<Vec<u32>> {
+        Vec::new()
+    }
+
+    fn backup_spec(&self, _: &Identity) -> Result<(BackupSpec, Option<String>), Problem> {
+        Ok((BackupSpec::default(), None))
+    }
+
+    fn keep(&self, read: &BackupRead) -> Result<Arc<ProvenBackup>, Problem> {
+        let proof = Arc::new(proof(read));
+        self.kept.lock().expect("no panic").push(Arc::clone(&proof));
+        Ok(proof)
+    }
+
+    fn journal(&self, _: &str) -> JournalHandle {
+        JournalHandle::new(NoJournal)
+    }
+}
+
+struct NoJournal;
+
+impl Journal for NoJournal {
+    fn begin(&mut self, _: &Start<'_>) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn group_started(&mut self, _: &[Span]) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn group_done(&mut self, _: &[Span]) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn proven(&mut self, _: &Plan) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn finished(&mut self) -> Result<(), Problem> {
+        Ok(())
+    }
+}
+
+fn proof(read: &BackupRead) -> ProvenBackup {
+    ProvenBackup {
+        path: Path::new("backups").join("2026-02-03-180205-plug.bin"),
+        sha256: bkbench::image::sha256_hex(&read.bytes),
+        chip_key: read.identity.chip_key.clone(),
+        jedec: read.identity.flash.jedec.clone(),
         bytes: Arc::clone(&read.bytes),
-    };
-    let known = KnownBackup { proof: Arc::new(proof), when: "18:02".to_owned(), status: read.status };
-    Done::Saved { state: BackupState::Proven(Arc::new(known)), file, problem: None }
+    }
+}
+
+fn known(proof: Arc<ProvenBackup>, status: Option<StatusBytes>) -> BackupState {
+    BackupState::Proven(Arc::new(KnownBackup { proof, when: "18:02".to_owned(), status }))
+}
+
+fn saved(read: &BackupRead, kept: &Kept) -> Done {
+    assert!(read.proven(), "{:?}", read.rules);
+    let proof = Arc::new(proof(read));
+    kept.lock().expect("no panic").push(Arc::clone(&proof));
+    let file = Arc::new(OpenFile::new(&proof.path, Arc::clone(&read.bytes), Some(Verdict::Proven)));
+    Done::Saved { state: known(proof, read.status), file, problem: None }
 }
 
 /// The OpenBeken image for a chip; `None`, said aloud, where the samples are absent.

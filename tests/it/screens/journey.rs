@@ -1,10 +1,10 @@
 //! The main job, key by key.
 
-use bkbench::job::{BYPASS_PHRASE, JobSpec, Phase};
+use bkbench::job::{BYPASS_PHRASE, JobSpec, Phase, ShelfHandle};
 use bkbench::link::sim::{Module, Setup};
 use bkbench::session::{Event, LinkState, What};
 
-use super::desk::{Desk, openbeken, phase};
+use super::desk::{Desk, PretendedShelf, openbeken, phase};
 use crate::support::folder;
 
 /// A desk with the plan of an OpenBeken image on the screen; `None` without the sample.
@@ -273,6 +273,7 @@ fn a_lost_terminal_does_not_stop_a_job_from_the_screen() {
         theme: Theme::load("dark").expect("a theme"),
         folder: "/".into(),
         ascii: false,
+        shelf: ShelfHandle::new(PretendedShelf::default()),
     };
     let (mut app, _) = App::new(options);
     let what = What::Started { id: JobId(7), title: "write", changes_chip: true, backup: None };
@@ -299,9 +300,9 @@ fn an_image_that_is_there_already_needs_neither_backup_nor_plan() {
     pick(&mut desk);
     desk.shows("already there; nothing was written, and no backup was made").shows("not checked: the rest of the chip");
     desk.keys("i").shows("SHA-256");
-    assert!(!desk.started().iter().any(|spec| matches!(spec, JobSpec::Plan(_) | JobSpec::Backup(_))));
-    // A chip that holds something else needs its backup first.
+    assert!(!desk.started().iter().any(|spec| matches!(spec, JobSpec::Write { .. } | JobSpec::Backup(_))));
+    // A chip that holds something else is backed up before its plan is made.
     let mut desk = Desk::new(Some("sim:wb2s"));
     pick(&mut desk);
-    desk.shows("there is no proven backup of this chip: b makes one");
+    desk.shows("goes to  0x000000").shows("asks for it and writes");
 }

@@ -143,6 +143,7 @@ impl Bench {
                     path: "backup.bin".into(),
                     sha256: bkbench::image::sha256_hex(&read.bytes),
                     chip_key: read.identity.chip_key.clone(),
+                    jedec: read.identity.flash.jedec.clone(),
                     bytes: read.bytes.clone(),
                 }))
             }
@@ -192,14 +193,5 @@ pub fn connect_at(link: &str, speed: Option<u32>) -> JobSpec {
 
 /// The wish to write `image` at `at`, or where it belongs.
 pub fn image(image: &[u8], at: Option<u32>, backup: &BackupProof) -> WriteSpec {
-    WriteSpec {
-        change: Change::Image,
-        name: "image.bin".to_owned(),
-        at,
-        image: image.into(),
-        backup: backup.clone(),
-        protect_after: false,
-        interrupted: None,
-        mac_lost: false,
-    }
+    WriteSpec { backup: backup.clone(), ..WriteSpec::new(Change::Image, "image.bin", at, image.into()) }
 }

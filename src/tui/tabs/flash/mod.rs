@@ -11,14 +11,17 @@ use ratatui::layout::Rect;
 
 use super::{Tab, TabId};
 use crate::job::backup::BackupSpec;
-use crate::job::{AlreadyThere, BYPASS_PHRASE, BackupProof, Change, JobSpec, Outcome, Plan, WriteSpec};
+use crate::job::{
+    AlreadyThere, BYPASS_PHRASE, BackupProof, CONSENT_PHRASE, Intent, JobSpec, Outcome, PrepareSpec, Prepared, Ready,
+    STRONG_CONSENT_PHRASE,
+};
 use crate::problem::Problem;
 use crate::session::{Ended, Event, LinkState, What};
 use crate::tui::effect::{Act, Response, Task};
 use crate::tui::keys::{self, Bind, KeyLine, bind};
 use crate::tui::msg::{Done, Target};
 use crate::tui::overlay::{Confirm, PickFile, Reader};
-use crate::tui::shared::{BackupState, Shared};
+use crate::tui::shared::Shared;
 use crate::tui::widgets::gauge::time_text;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,7 +42,12 @@ const KEYS: &[Bind<Action>] = &[
     bind("enter", "next step", "The next step: image, backup, plan, then the question.", Action::Next),
     bind("o", "image…", "Choose the image to write.", Action::Image),
     bind("b", "back up", "Make a proven backup of this chip first.", Action::Backup),
-    bind("p", "plan", "Look at the chip and make the plan; changes nothing.", Action::Plan),
+    bind(
+        "p",
+        "plan",
+        "Look at the chip, back it up where it is not, and make the plan; changes nothing.",
+        Action::Plan,
+    ),
     bind("f", "flash…", "Carry the plan out; asks for the last four characters of its hash.", Action::Flash),
     bind("i", "details", "The whole plan, or the whole report.", Action::Details),
     bind("a", "lock after", "Put the protection back after the write, or leave the chip open.", Action::ProtectAfter),
@@ -48,8 +56,10 @@ const KEYS: &[Bind<Action>] = &[
     bind("S", "start chip", "Let the new firmware start; the link is closed.", Action::Reboot),
 ];
 
-/// What is missing for a plan, when nothing else is.
-const NO_BACKUP: &str = "there is no proven backup of this chip: b makes one";
+/// Titles of the jobs that carry a plan out.
+const WRITES: [&str; 5] = ["write", "erase", "restore", "rebuild RF block", "configure"];
+/// The refusal that a typed phrase answers: content does not show whose the backup is.
+const CONSENT_NEEDED: &str = "E444";
 
 /// What is known about the write on this tab.
 #[derive(Default)]
@@ -57,16 +67,14 @@ enum Stage {
     /// Nothing is planned.
     #[default]
     Idle,
-    /// The chip is compared with the image, as there is no backup that a plan could be made with.
-    Comparing,
     /// The chip holds the image already.
     There(Arc<AlreadyThere>),
-    /// The plan is being made.
-    Planning(WriteSpec),
+    /// The chip is looked at, backed up where it is not, and the plan is being made.
+    Planning(Box<PrepareSpec>),
     /// A rule said no.
     Refused(Problem),
     /// The plan is on the screen.
-    Planned(WriteSpec, Arc<Plan>),
+    Planned(Box<Ready>),
     /// It is carried out.
     Writing,
     /// It ended.
@@ -86,73 +94,59 @@ impl Flash {
         self.protect_after.unwrap_or(cx.settings.write.protect_after)
     }
 
-    /// What is to be written, when all of it is known.
-    fn spec(&self, cx: &Shared) -> Result<WriteSpec, &'static str> {
-        let image = cx.image.as_deref().ok_or("choose an image first: o")?;
+    /// What is to be prepared: the write that was cut off, the backup of this very chip, or the image.
+    fn wish(&self, cx: &Shared) -> Result<PrepareSpec, &'static str> {
         if cx.session.identity.is_none() {
             return Err("connect first: 2");
         }
-        let backup = match (&cx.backup, &cx.bypass) {
-            (BackupState::Proven(known), _) => BackupProof::Proven(Arc::clone(&known.proof)),
-            (_, Some(phrase)) => BackupProof::Bypassed(phrase.clone()),
-            _ => return Err(NO_BACKUP),
+        let intent = if cx.resuming {
+            Intent::Resume
+        } else {
+            let image = cx.image.as_deref().ok_or("choose an image first: o")?;
+            let (name, bytes) = (image.name.clone(), Arc::clone(&image.bytes));
+            match cx.backup.proven().filter(|known| known.proof.sha256 == image.firmware.sha256) {
+                Some(known) => Intent::Restore { backup: Arc::clone(&known.proof), mac_lost: false },
+                None => Intent::Image { name, at: None, image: bytes, settings: None },
+            }
         };
-        // The backup of this very chip as the image: it is put back.
-        let known = cx.backup.proven().filter(|known| known.proof.sha256 == image.firmware.sha256);
-        Ok(WriteSpec {
-            change: if known.is_some() { Change::Restore } else { Change::Image },
-            name: image.name.clone(),
-            at: known.map(|_| 0),
-            image: Arc::clone(&image.bytes),
-            backup,
-            protect_after: self.protect_after(cx),
-            // What an earlier write left is found, and the journal opened, where the job is started.
-            interrupted: None,
-            mac_lost: false,
-        })
-    }
-
-    /// The look whether the image is on the chip already, which needs no backup; `None` where nothing can be compared.
-    fn comparison(&self, cx: &Shared) -> Option<JobSpec> {
-        let (image, identity) = (cx.image.as_deref()?, cx.session.identity.as_ref()?);
-        let spec = WriteSpec {
-            change: Change::Image,
-            name: image.name.clone(),
-            at: None,
-            image: Arc::clone(&image.bytes),
-            backup: BackupProof::None,
-            protect_after: self.protect_after(cx),
-            interrupted: None,
-            mac_lost: false,
-        };
-        Some(JobSpec::AlreadyThere { spec, identity: Arc::clone(identity) })
+        let protect_after = (!cx.resuming || self.protect_after.is_some()).then(|| self.protect_after(cx));
+        let (phrase, shelf) = (cx.bypass.clone().filter(|_| cx.backup.proven().is_none()), cx.shelf.clone());
+        Ok(PrepareSpec { intent, protect_after, phrase, consent: None, always_plan: false, shelf })
     }
 
     fn plan(&mut self, cx: &Shared) -> Vec<Act> {
-        if self.spec(cx).is_err()
-            && let Some(look) = self.comparison(cx)
-        {
-            self.stage = Stage::Comparing;
-            return vec![Act::start(look)];
-        }
-        match self.spec(cx) {
-            Ok(spec) => {
-                self.stage = Stage::Planning(spec.clone());
-                vec![Act::start(JobSpec::Plan(spec))]
-            }
+        match self.wish(cx) {
+            Ok(spec) => self.prepare(spec),
             Err(why) => vec![Act::Say(why.to_owned())],
         }
     }
 
+    fn prepare(&mut self, spec: PrepareSpec) -> Vec<Act> {
+        self.stage = Stage::Planning(Box::new(spec.clone()));
+        vec![Act::start(JobSpec::Prepare(spec))]
+    }
+
+    /// Asks a person to vouch for a backup whose content does not show that it is this chip's.
+    fn ask_consent(spec: &PrepareSpec, problem: &Problem) -> Vec<Act> {
+        let strong = problem.remedy.contains(STRONG_CONSENT_PHRASE);
+        let phrase = if strong { STRONG_CONSENT_PHRASE } else { CONSENT_PHRASE };
+        let text =
+            vec![problem.what.clone(), problem.cause.clone(), "The phrase is recorded in the report.".to_owned()];
+        let spec = spec.clone();
+        let then = move |typed| vec![Act::start(JobSpec::Prepare(PrepareSpec { consent: Some(typed), ..spec }))];
+        vec![Act::Open(Box::new(Confirm::typed("Is this backup of this chip?", text, phrase, then)))]
+    }
+
     /// The question before the write. Nothing but the typed characters agrees.
     fn ask(&self) -> Vec<Act> {
-        let Stage::Planned(spec, plan) = &self.stage else {
+        let Stage::Planned(ready) = &self.stage else {
             return vec![Act::Say("make the plan first: p".to_owned())];
         };
+        let Ready { spec, plan, journal, .. } = &**ready;
         if plan.is_empty() {
             return vec![Act::Say("nothing to do: the chip already holds this image".to_owned())];
         }
-        let (spec, hash) = (spec.clone(), plan.hash.clone());
+        let (spec, hash, journal) = (spec.clone(), plan.hash.clone(), Some(journal.clone()));
         let proof = match &spec.backup {
             BackupProof::Proven(_) => "A proven backup of this chip is there.",
             _ => "There is NO backup of this chip: what is on it now is lost for good.",
@@ -165,32 +159,32 @@ impl Flash {
                 .to_owned(),
         ];
         let confirm = Confirm::typed("Write to the chip?", text, plan.short_hash(), move |_| {
-            vec![Act::start(JobSpec::Write { spec, agreed: hash, journal: None })]
+            vec![Act::start(JobSpec::Write { spec, agreed: hash, journal })]
         });
         vec![Act::Open(Box::new(confirm))]
     }
 
     /// The one step that is next.
     fn next(&mut self, cx: &Shared) -> Vec<Act> {
-        if cx.image.is_none() {
+        if cx.image.is_none() && !cx.resuming {
             return PickFile::open(Target::Image, &cx.folder);
         }
         if cx.session.identity.is_none() {
             return vec![Act::Go(TabId::Connect)];
         }
-        if cx.backup.proven().is_none() && cx.bypass.is_none() {
+        if cx.backup.proven().is_none() && cx.bypass.is_none() && !cx.resuming {
             return vec![Act::start(JobSpec::Backup(BackupSpec::default()))];
         }
         match self.stage {
             Stage::Planned(..) => self.ask(),
-            Stage::Comparing | Stage::Planning(_) | Stage::Writing => Vec::new(),
+            Stage::Planning(_) | Stage::Writing => Vec::new(),
             Stage::Idle | Stage::There(_) | Stage::Refused(_) | Stage::Ended(_) => self.plan(cx),
         }
     }
 
     fn details(&self) -> Vec<Act> {
         let text = match &self.stage {
-            Stage::Planned(_, plan) => view::plan_text(plan),
+            Stage::Planned(ready) => view::plan_text(&ready.plan),
             Stage::Ended(ended) => report::text(ended),
             Stage::Refused(problem) => vec![problem.to_string()],
             Stage::There(there) => view::there_text(there),
@@ -203,13 +197,21 @@ impl Flash {
     fn finished(&mut self, cx: &Shared, result: &Result<Outcome, Problem>) -> Vec<Act> {
         let Some(ended) = &cx.session.last else { return Vec::new() };
         match (std::mem::take(&mut self.stage), result) {
-            (Stage::Comparing, Ok(Outcome::AlreadyThere(Some(there)))) => self.stage = Stage::There(Arc::clone(there)),
-            (Stage::Comparing, Ok(_)) => return vec![Act::Say(NO_BACKUP.to_owned())],
-            (Stage::Comparing, Err(_)) => {}
-            (Stage::Planning(spec), Ok(Outcome::Planned(plan))) => self.stage = Stage::Planned(spec, Arc::clone(plan)),
+            (Stage::Planning(_), Ok(Outcome::Prepared(Prepared::AlreadyThere(there)))) => {
+                self.stage = Stage::There(Arc::clone(there));
+            }
+            (Stage::Planning(_), Ok(Outcome::Prepared(Prepared::NothingUnfinished))) => {
+                return vec![Act::NothingUnfinished, Act::Say("no write of this chip is unfinished".to_owned())];
+            }
+            (Stage::Planning(_), Ok(Outcome::Prepared(Prepared::Ready(ready)))) => {
+                self.stage = Stage::Planned(ready.clone());
+            }
             (Stage::Planning(_), Err(_)) if ended.job.title == "plan" && ended.cancelled() => {}
-            (Stage::Planning(_), Err(problem)) if ended.job.title == "plan" => {
-                self.stage = Stage::Refused(problem.clone())
+            (Stage::Planning(spec), Err(problem)) if ended.job.title == "plan" => {
+                self.stage = Stage::Refused(problem.clone());
+                if problem.code == CONSENT_NEEDED && spec.consent.is_none() {
+                    return Self::ask_consent(&spec, problem);
+                }
             }
             (Stage::Writing, _) => self.stage = Stage::Ended(Box::new(ended.clone())),
             // The registers have changed under the plan.
@@ -235,7 +237,7 @@ impl Tab for Flash {
 
     fn hints(&self, cx: &Shared) -> Vec<KeyLine> {
         let actions: &[Action] = match &self.stage {
-            Stage::Comparing | Stage::Planning(_) | Stage::Writing => &[],
+            Stage::Planning(_) | Stage::Writing => &[],
             Stage::There(_) => &[Action::Details, Action::Image, Action::Backup],
             Stage::Planned(..) => &[Action::Flash, Action::Details, Action::ProtectAfter, Action::Image, Action::Plan],
             Stage::Ended(ended) if ended.result.is_ok() && cx.session.identity.is_some() => {
@@ -284,10 +286,16 @@ impl Tab for Flash {
 
     fn heard(&mut self, event: &Event, cx: &Shared) -> Vec<Act> {
         match &event.what {
-            What::Started { title, .. } if ["write", "restore"].contains(title) => self.stage = Stage::Writing,
+            What::Started { title, .. } if WRITES.contains(title) => self.stage = Stage::Writing,
+            What::Started { title: "plan", .. } if !matches!(self.stage, Stage::Planning(_)) => {
+                // Asked for by an overlay of this tab: consent was typed.
+                if let Ok(spec) = self.wish(cx) {
+                    self.stage = Stage::Planning(Box::new(spec));
+                }
+            }
             What::Finished { result, .. } => return self.finished(cx, result),
             What::Crashed(problem) => return self.finished(cx, &Err(problem.clone())),
-            What::Refused { .. } if matches!(self.stage, Stage::Comparing | Stage::Planning(_)) => {
+            What::Refused { .. } if matches!(self.stage, Stage::Planning(_)) => {
                 self.stage = Stage::Idle;
             }
             What::Link(LinkState::Opening(_) | LinkState::Closed | LinkState::Lost(_))
@@ -305,7 +313,8 @@ impl Tab for Flash {
             Done::Loaded(Target::Image, Ok(_)) => {
                 self.stage = Stage::Idle;
                 // Choosing an image is the wish to see its plan; where something is missing the tab says what.
-                if self.spec(cx).is_ok() && !cx.session.busy() { self.plan(cx) } else { Vec::new() }
+                let backed = cx.backup.proven().is_some() || cx.bypass.is_some();
+                if backed && self.wish(cx).is_ok() && !cx.session.busy() { self.plan(cx) } else { Vec::new() }
             }
             _ => Vec::new(),
         }

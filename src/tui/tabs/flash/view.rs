@@ -46,6 +46,7 @@ pub fn plan_text(plan: &Plan) -> Vec<String> {
     lines.push(String::new());
     lines.extend(run_lines(plan));
     lines.push(format!("everything else of the chip ({}) is kept, and proven kept", size_text(plan.chip_size.into())));
+    lines.extend(plan.settings.iter().map(|change| format!("sets {change}")));
     lines.extend(plan.notes.iter().map(|note| format!("note: {note}")));
     lines.push(String::new());
     lines.push(format!("hash {}", plan.hash));
@@ -74,8 +75,8 @@ pub fn draw(tab: &Flash, area: Rect, buf: &mut Buffer, cx: &Shared) {
             progress(&mut sheet, job, cx);
             map(&mut sheet, job);
         }
-        (Stage::Planned(_, plan), job) => {
-            plan_rows(&mut sheet, plan, tab.protect_after(cx), cx);
+        (Stage::Planned(ready), job) => {
+            plan_rows(&mut sheet, &ready.plan, tab.protect_after(cx), cx);
             if let Some(job) = job {
                 progress(&mut sheet, job, cx);
             }

@@ -145,3 +145,74 @@ fn ask(network: &str) -> Option<String> {
     let question = format!("Password of the Wi-Fi network {network:?}, which is not shown while you type: ");
     std::io::stdin().is_terminal().then(|| rpassword::prompt_password(question).ok()).flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn private(path: &Path, content: &[u8]) {
+        fs::write(path, content).unwrap();
+        #[cfg(unix)]
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
+
+    /// The Wi-Fi password that a password file gives, or the error's code and text.
+    fn password(content: &[u8]) -> Result<String, (&'static str, String)> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("plug.toml");
+        fs::write(&file, "[wifi]\nssid = \"net\"\npassword_file = \"wifi.txt\"\n").unwrap();
+        private(&folder.path().join("wifi.txt"), content);
+        match read_provisioning(&file) {
+            Ok(provisioning) => Ok(provisioning.settings.texts["wifi_password"].clone()),
+            Err(problem) => Err((problem.code, problem.to_string())),
+        }
+    }
+
+    #[test]
+    fn the_first_line_of_a_password_file_is_the_password_byte_for_byte() {
+        let longest = "ř".repeat(31) + "x";
+        for (content, expected) in [
+            ("correct horse", "correct horse"),
+            ("correct horse\n", "correct horse"),
+            ("correct horse\r\nsecond line\r\n", "correct horse"),
+            ("correct horse\r", "correct horse"),
+            ("\u{feff}correct horse\r\n", "correct horse"),
+            (" correct horse \n", " correct horse "),
+            ("\u{feff}heslo příliš 台所🍳\n", "heslo příliš 台所🍳"),
+            (&longest, &longest),
+        ] {
+            assert_eq!(password(content.as_bytes()).as_deref(), Ok(expected), "{content:?}");
+        }
+    }
+
+    #[test]
+    fn a_password_file_that_holds_no_password_is_refused_without_its_content() {
+        let utf_16: Vec<u8> = "\u{feff}hunter22".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for (content, code) in [
+            (&b""[..], "E773"),
+            (b"\n", "E773"),
+            (b"\r\nhunter22\n", "E773"),
+            (b"\xEF\xBB\xBF", "E773"),
+            (b"\xEF\xBB\xBF\r\n", "E773"),
+            (b"hunter22\xE9", "E773"),
+            (&utf_16, "E773"),
+            (b"hunter2", "E147"),
+            (&[b'h'; 64], "E147"),
+            (b"hunter22\x00hunter22", "E147"),
+        ] {
+            let (found, text) = password(content).unwrap_err();
+            assert_eq!(found, code, "{text}");
+            assert!(!text.contains("hunter"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_open_network_is_written_down_and_needs_no_private_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("plug.toml");
+        fs::write(&file, "[wifi]\nssid = \"net\"\npassword = \"\"\n").unwrap();
+        assert_eq!(read_provisioning(&file).unwrap().settings.texts["wifi_password"], "");
+    }
+}

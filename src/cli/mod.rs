@@ -160,6 +160,14 @@ fn dispatch(mut args: Args, out: Out) -> Result<(), Failure> {
         Some(Command::Wiring { module, wire, check: true, loop_back }) => {
             wiring::check(&context, &module, wire.map(Into::into), loop_back)
         }
+        Some(Command::Template { file, check: Some(text), .. }) => template::check(&context, Some(&file), &text),
+        Some(Command::Template { file, mapping, output, qr, r#match: list, .. }) => {
+            // `--match` alone means the list that the settings name.
+            let usual = || PathBuf::from(&context.settings.paths.devices);
+            let list = list.map(|list| list.unwrap_or_else(usual));
+            let wishes = template::Wishes { output: output.as_deref(), qr, list: list.as_deref() };
+            template::template(&context, &file, mapping.into(), wishes)
+        }
         Some(other) => look(&context, other).map_err(Failure::from),
     };
     if let Some(server) = context.server.get() {
@@ -177,7 +185,7 @@ fn look(context: &Context, command: Command) -> Result<(), Problem> {
         | Command::Erase { .. }
         | Command::Resume { .. }
         | Command::Restore { .. } => Ok(()),
-        Command::Rf { action: RfAction::Rebuild { .. } } | Command::Doctor { .. } => Ok(()),
+        Command::Rf { action: RfAction::Rebuild { .. } } | Command::Doctor { .. } | Command::Template { .. } => Ok(()),
         #[cfg(unix)]
         Command::Attach { .. } => Ok(()),
         Command::Rf { action: RfAction::Extract { backup, output } } => {
@@ -194,17 +202,6 @@ fn look(context: &Context, command: Command) -> Result<(), Problem> {
         Command::Protect { action } => device::protect(context, action),
         Command::Reboot => device::reboot(context),
         Command::Inspect { file, show_secrets } => files::inspect(context, &file, show_secrets),
-        Command::Template { file, mapping, output, qr, r#match: list, check } => match check {
-            Some(text) => template::check(context, Some(&file), &text),
-            None => {
-                // `--match` alone means the list that the settings name.
-                let usual = || PathBuf::from(&context.settings.paths.devices);
-                let list = list.map(|list| list.unwrap_or_else(usual));
-                let list = list.as_deref();
-                let wishes = template::Wishes { output: output.as_deref(), qr, list };
-                template::template(context, &file, mapping.into(), wishes)
-            }
-        },
         Command::Redact { file, output, start_up_command } => share::redact(context, &file, &output, start_up_command),
         Command::Strings { file, min } => files::strings(context, &file, min),
         Command::Diff { first, second } => files::diff(context, &first, &second),

@@ -3,10 +3,10 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::Context;
 use super::files::{name, read, to_json};
+use super::{Context, Failure};
 use crate::image::finding::Severity;
 use crate::image::inspect::{self, Choice, Inspection};
 use crate::image::kind::{self, Kind};
@@ -33,14 +33,14 @@ pub(super) struct Wishes<'a> {
 }
 
 /// `template FILE`
-pub(super) fn template(context: &Context, file: &Path, choice: Choice, wishes: Wishes<'_>) -> Result<(), Problem> {
+pub(super) fn template(context: &Context, file: &Path, choice: Choice, wishes: Wishes<'_>) -> Result<(), Failure> {
     let bytes = read(file)?;
     let Wishes { output, qr, list } = wishes;
     if output.is_none() && is_text(&bytes) {
         return check(context, None, file);
     }
     if let Some(output) = output {
-        store::must_be_new(output)?;
+        store::must_be_new(output).map_err(Problem::from)?;
     }
     let found = inspect::inspect(&bytes);
     let chosen = found.template_of(choice).ok_or_else(|| nothing(&found, choice))?;
@@ -50,7 +50,7 @@ pub(super) fn template(context: &Context, file: &Path, choice: Choice, wishes: W
     let code = if qr { Some(code_of(chosen, found.device_name())?) } else { None };
     let entry = chosen.to_database_entry(found.device_name());
     if let Some(output) = output {
-        store::write_new(output, format!("{entry:#}\n").as_bytes())?;
+        store::write_new(output, format!("{entry:#}\n").as_bytes()).map_err(Problem::from)?;
     }
     let tuya = found.tuya.as_ref();
     let mut document = json!({
@@ -154,11 +154,11 @@ fn nothing(found: &Inspection, choice: Choice) -> Problem {
 }
 
 /// `template --check TEXT`, against a dump where there is one.
-pub(super) fn check(context: &Context, dump: Option<&Path>, text: &Path) -> Result<(), Problem> {
+pub(super) fn check(context: &Context, dump: Option<&Path>, text: &Path) -> Result<(), Failure> {
     let found = dump.map(read).transpose()?.map(|bytes| inspect::inspect(&bytes));
     let factory = found.as_ref().and_then(|found| found.template_recommended.as_ref());
     if let (Some(found), None) = (&found, factory) {
-        return Err(nothing(found, Choice::By(Mapping::Recommended)));
+        return Err(nothing(found, Choice::By(Mapping::Recommended)).into());
     }
     let bytes = read(text)?;
     let written = String::from_utf8_lossy(&bytes);
@@ -167,8 +167,21 @@ pub(super) fn check(context: &Context, dump: Option<&Path>, text: &Path) -> Resu
     if let (Some(document), Some(fields)) = (document.as_object_mut(), to_json(&checked)?.as_object()) {
         document.extend(fields.clone());
     }
-    context.out.result(document, || as_text(&checked));
-    Ok(())
+    if checked.is_usable() {
+        context.out.result(document, || as_text(&checked));
+        return Ok(());
+    }
+    if !context.out.json {
+        context.out.result(Value::Null, || as_text(&checked));
+    }
+    let problem = Problem::new(
+        Class::Usage,
+        "E774",
+        format!("the template {} is not usable as it stands", text.display()),
+        "OpenBeken would refuse it, or set other pins than it names",
+        "correct what is marked as an error",
+    );
+    Err(Failure { problem, aside: Some(Box::new(document)) })
 }
 
 fn as_text(checked: &Checked) -> String {

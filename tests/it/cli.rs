@@ -292,10 +292,16 @@ fn a_template_is_recovered_from_a_dump_and_checked() {
 
     let broken = fs::read_to_string(at.join("plug.json")).expect("text").replacen("BL0937CF1;0\",", "BL0937CF1;0\"", 1);
     fs::write(at.join("broken.json"), broken.replace("BL0937SEL;0", "BL0937SEL_n;0")).expect("written");
-    let checked = succeed(&bkbench(at, &["template", &dump, "--check", "broken.json", "--json"]));
+    let checked = bkbench(at, &["template", &dump, "--check", "broken.json", "--json"]);
+    assert_eq!(code(&checked), 2, "what is not usable is not a success");
+    let checked = document(&checked);
+    assert_eq!(checked["error"]["code"], "E774");
     let lints = checked["lints"].to_string();
     assert!(lints.contains("comma is missing") && lints.contains("BL0937SEL_n"), "{lints}");
     assert_eq!(checked["usable"], false);
+    let alone = bkbench(at, &["template", "broken.json"]);
+    assert_eq!(code(&alone), 2);
+    assert!(String::from_utf8_lossy(&alone.stdout).contains("comma is missing"), "the mistakes are named");
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bkbench::image::Family;
 use bkbench::image::inspect::{Secrets, inspect, inspect_with};
+use bkbench::image::openbeken::provision;
+use bkbench::image::openbeken::provisioning::{Passwords, ProvisioningFile};
 use serde_json::Value;
 
 use crate::support::{bkbench, code, document, folder, sample, succeed};
@@ -107,13 +110,14 @@ fn configured(dump: &str, image: &str, module: &str, wire: &str, sector: usize, 
         ("mqtt_host", "192.168.1.2"),
         ("mqtt_user", "plugs"),
         ("mqtt_password", MQTT_PASSWORD),
-        ("mqtt_client_id", "kplug"),
         ("short_name", "kplug"),
         ("long_name", "kitchen-plug"),
     ];
     for (name, text) in expected {
         assert!(config[name] == text, "{name} differs");
     }
+    let client_id = config["mqtt_client_id"].as_str().expect("a client id");
+    assert!(client_id.starts_with("obk") && client_id.len() == 11, "a short name alone is not the client id");
     assert_eq!((config["crc_ok"].clone(), config["version"].clone()), (Value::from(true), Value::from(5)));
     assert_eq!(config["mqtt_port"], 1884);
     // The pins are those of the template, and the template of the module is now that of its configuration.
@@ -179,4 +183,60 @@ fn what_cannot_be_configured_is_refused_before_the_chip_is_touched() {
     fs::write(at.join("broken.json"), "{\"pins\": {\"6\": \"Rel;1\" \"7\": \"Btn;1\"}}").expect("a template");
     fs::write(at.join("broken.toml"), "template = \"broken.json\"").expect("a wish");
     assert_eq!(refused(&image, "broken.toml"), (2, "E772".to_owned()));
+    private(&at.join("empty.txt"), "\n");
+    for (text, expected) in [
+        ("[wifi]\nssid = \"a\"\npassword_file = \"empty.txt\"", "E773"),
+        ("[mqtt]\nport = 0", "E147"),
+        ("[mqtt]\nclient_id = \"\"", "E147"),
+        ("[pins]\n10 = \"PWM;1\"", "E147"),
+        ("[pins]\n29 = \"Rel;1\"", "E147"),
+        ("[pins]\n26 = \"Rel;64\"", "E147"),
+    ] {
+        fs::write(at.join("bad.toml"), text).expect("a file");
+        assert_eq!(refused(&image, "bad.toml"), (2, expected.to_owned()), "{text}");
+    }
+}
+
+/// Names as people have them, the longest password and a start-up command of three lines, on the practice module's flash.
+#[test]
+fn names_in_any_script_come_back_byte_for_byte_and_inspect_shows_them() {
+    let command = "startDriver BL0937\nbacklog setChannel 1 1; echo přízemí 🍳\necho 台所";
+    let password = format!("{}heslo", "🛜ř台".repeat(6) + "1234");
+    assert_eq!(password.len(), 63);
+    for (module, chip, place) in [("wb2s", Family::Bk7231T, 0x1E_1000), ("cb3s", Family::Bk7231N, 0x1D_1000)] {
+        for name in ["Kuchyňský vypínač", "台所のスイッチ", "🍳 kitchen 👩‍🍳"] {
+            let folder = folder();
+            let at = folder.path();
+            succeed(&bkbench(at, &["--link", &format!("sim:{module}?chip=chip.bin"), "info", "--json"]));
+            let mut dump = fs::read(at.join("chip.bin")).expect("a chip");
+            let text = serde_json::json!({
+                "name": name, "short_name": "台所", "command": command, "wifi": {"ssid": "síť 🛜", "password": password},
+            });
+            let file = ProvisioningFile::parse(text.to_string().as_bytes()).expect("a provisioning file");
+            let passwords = Passwords { wifi: Some(password.clone()), ..Passwords::default() };
+            let wanted = file.resolve(&passwords, None).expect("a provisioning");
+            let made = provision::sector(&dump[place..place + 4096], chip, None, &wanted, Some(&dump));
+            let made = made.unwrap_or_else(|error| panic!("{error}"));
+            let pins = inspect(&dump).template_recommended.expect("a pin map").pins();
+            dump[place..place + 4096].copy_from_slice(&made.sector);
+            fs::write(at.join("dump.bin"), &dump).expect("a dump");
+
+            let shown = succeed(&bkbench(at, &["inspect", "dump.bin", "--show-secrets", "--json"]));
+            let config = &shown["openbeken_config"];
+            let expected = [
+                ("long_name", name),
+                ("short_name", "台所"),
+                ("start_up_command", command),
+                ("wifi_ssid", "síť 🛜"),
+                ("wifi_password", &password),
+            ];
+            for (field, text) in expected {
+                assert_eq!(config[field], text, "{module}");
+            }
+            assert_eq!(config["crc_ok"], true);
+            assert_eq!(inspect(&dump).template_configured.expect("a template").pins(), pins);
+            let masked = bkbench(at, &["inspect", "dump.bin"]);
+            assert!(holds(&masked.stdout, name) && !holds(&masked.stdout, &password) && !holds(&masked.stdout, "síť"));
+        }
+    }
 }

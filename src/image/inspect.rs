@@ -54,6 +54,9 @@ pub struct Inspection {
     pub openbeken: Option<String>,
     /// OpenBeken's configuration, secrets masked.
     pub openbeken_config: Option<Value>,
+    /// The same for people, line by line.
+    #[serde(skip)]
+    pub openbeken_lines: Vec<String>,
     /// What Tuya firmware keeps in flash.
     pub tuya: Option<TuyaInside>,
     /// The template as the desktop flasher makes it.
@@ -240,6 +243,7 @@ pub fn inspect_with(bytes: &[u8], secrets: Secrets) -> Inspection {
         chip_evidence: judged.votes.into_iter().map(|vote| vote.evidence).collect(),
         firmware: inside(&found, &flash),
         openbeken: found.openbeken().map(str::to_owned),
+        openbeken_lines: config.as_ref().map(|config| config.lines(show)).unwrap_or_default(),
         openbeken_config: config.map(|config| config.inside(show)),
         template,
         template_web_importer,

@@ -146,24 +146,29 @@ impl Config {
         text.replace(&tail, "…").replace(&tail.to_lowercase(), "…")
     }
 
-    /// What is set, in lines that hold no secret.
-    pub fn summary(&self) -> Vec<String> {
-        let shown = self.inside(false);
-        let told = TEXTS.iter().filter_map(|TextField { name, .. }| {
-            let text = shown[*name].as_str().filter(|text| !text.is_empty())?;
-            Some(format!("{}: {}", name.replace('_', " "), if text == "***" { "set, not shown" } else { text }))
-        });
+    /// What is set, in lines; secrets only when `show`.
+    pub fn summary(&self, show: bool) -> Vec<String> {
+        let shown = self.inside(show);
+        let value = |name: &str| shown[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let words = |text: String| if text == "***" { "set, not shown".to_owned() } else { in_one_line(&text) };
+        let told = TEXTS.iter().filter_map(|field| Some(format!("{}: {}", field.label, words(value(field.name)?))));
         let mut lines: Vec<String> = told.collect();
-        lines.push(format!("mqtt port: {}", self.word(0x294)));
+        lines.push(format!("MQTT port: {}", self.word(0x294)));
         let pins: Vec<String> =
             self.pins().iter().map(|pin| format!("P{} {};{}", pin.pin, pin.role, pin.channel)).collect();
         lines.push(format!("pins: {}", if pins.is_empty() { "none".to_owned() } else { pins.join(", ") }));
-        if let Some(command) = shown["start_up_command"].as_str().filter(|command| !command.is_empty()) {
-            lines.push(format!(
-                "at start: {}",
-                if command == "***" { "set, not shown".to_owned() } else { in_one_line(command) }
-            ));
-        }
+        lines.extend(value("start_up_command").map(|command| format!("start-up command: {}", words(command))));
+        lines
+    }
+
+    /// The configuration as `inspect` shows it to people: whether it is intact, flags in words, and what is set.
+    pub fn lines(&self, show: bool) -> Vec<String> {
+        let state = if self.good { "intact" } else { "damaged: wrong checksum, OpenBeken ignores it" };
+        let mut lines =
+            vec![format!("configuration version {} at {}, {state}", self.version, Address(self.offset as u32))];
+        let flags = (0..64_u8).filter(|flag| self.flags() >> flag & 1 == 1);
+        lines.extend(flags.map(|flag| format!("flag {flag}: {}", flags::meaning(flag))));
+        lines.extend(self.summary(show));
         lines
     }
 
@@ -332,7 +337,11 @@ mod tests {
         assert_eq!(config.inside(false)["long_name"], name);
         assert_eq!(config.inside(false)["short_name"], "caf\u{FFFD}?", "neither UTF-8 nor printable");
         assert_eq!(config.start_up(), "echo 1\r\n?echo 2");
-        assert!(config.summary().contains(&"at start: echo 1\\r\\n?echo 2".to_owned()), "{:?}", config.summary());
+        assert!(
+            config.summary(false).contains(&"start-up command: echo 1\\r\\n?echo 2".to_owned()),
+            "{:?}",
+            config.summary(false)
+        );
     }
 
     #[test]

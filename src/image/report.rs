@@ -70,6 +70,12 @@ impl Inspection {
         }
         lines.push(line("sha256", &self.sha256));
         lines.extend(self.tuya_lines());
+        lines.extend(
+            self.openbeken_lines
+                .iter()
+                .enumerate()
+                .map(|(number, text)| line(if number == 0 { "OpenBeken" } else { "" }, text)),
+        );
         lines.extend(self.regions.iter().map(|region| {
             let (start, end) = (region.span.start, region.span.end());
             let (size, name) = (size_text(region.span.len.into()), &region.name);

@@ -129,7 +129,7 @@ fn place_config(spec: &WriteSpec, chip: Family) -> Result<Placed<'_>, Refusal> {
     let config = Config::read(&spec.image, span.start as usize).filter(|_| exact && encode::is_known(&spec.image));
     let config = config.ok_or_else(refused)?;
     let about = format!("OpenBeken configuration, version {}, {} pins", config.version, config.pins().len());
-    Ok(Placed { span, image: Cow::Borrowed(&spec.image), about, notes: config.summary() })
+    Ok(Placed { span, image: Cow::Borrowed(&spec.image), about, notes: config.summary(false) })
 }
 
 /// Whether OpenBeken's configuration can be written behind this image: its layout was read for the versions 1.18.

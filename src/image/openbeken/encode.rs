@@ -33,6 +33,9 @@ const CHANNELS_AT: usize = 0x35E;
 const CHANNELS_2_AT: usize = 0x37E;
 /// Short, long and repeated press of a button, in 0.1 s.
 const BUTTONS: (usize, [u8; 3]) = (0x4B8, [3, 10, 5]);
+/// Correction of red, green and blue, gamma, lowest brightness of RGB and of white. Without it the firmware saves its
+/// configuration at the first start, where the supply may be cut.
+const LED_CORRECTION: (usize, [f32; 6]) = (0x53C, [1.0, 1.0, 1.0, 2.2, 0.1, 0.1]);
 /// Seconds until a start counts as good.
 const BOOT_GOOD: (usize, u8) = (0x597, 5);
 
@@ -294,6 +297,7 @@ fn defaults(chip: Family, mac: Option<[u8; 6]>) -> Result<Vec<u8>, EncodeError> 
     put_bytes(&mut bytes, MQTT_PORT, &1883_u32.to_le_bytes());
     put_bytes(&mut bytes, BUTTONS.0, &BUTTONS.1);
     put_bytes(&mut bytes, BOOT_GOOD.0, &[BOOT_GOOD.1]);
+    put_bytes(&mut bytes, LED_CORRECTION.0, &LED_CORRECTION.1.map(f32::to_le_bytes).concat());
     let mut texts = vec![
         ("mqtt_group", group.to_owned()),
         ("mqtt_user", "homeassistant".to_owned()),

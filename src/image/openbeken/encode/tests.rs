@@ -45,6 +45,10 @@ fn every_field_stands_where_the_layout_has_it() {
     assert_eq!(bytes[0x33E..0x35E].iter().filter(|role| **role != 0).count(), 2);
     text(0x478, "217.147.223.78");
     assert_eq!(bytes[0x4B8..0x4BB], [3, 10, 5]);
+    // As OpenBeken 1.18.300 itself wrote them in the emulator.
+    let white = [0x00, 0x00, 0x80, 0x3F];
+    assert_eq!(bytes[0x53C..0x548], [white, white, white].concat());
+    assert_eq!(bytes[0x548..0x554], [0xCD, 0xCC, 0x0C, 0x40, 0xCD, 0xCC, 0xCC, 0x3D, 0xCD, 0xCC, 0xCC, 0x3D]);
     text(0x554, "bekens_t");
     assert_eq!(bytes[0x597], 5);
     text(0x5A0, "192.168.0.1");

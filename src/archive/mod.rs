@@ -236,6 +236,7 @@ fn manifest(read: &BackupRead) -> Manifest {
         verdict: identity.verdict,
         chip_key: identity.chip_key.clone(),
         jedec: identity.flash.jedec.clone(),
+        unique_hash: identity.flash.unique_hash.clone(),
         part: identity.flash.part.clone(),
         status: status_registers(read.status),
         link: identity.link.clone(),

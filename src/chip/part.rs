@@ -109,6 +109,8 @@ pub struct Part {
     pub block_erase_32k: bool,
     /// Whether opcodes 13, 0C, 12, 21 and DC take a four-byte address.
     pub four_byte_opcodes: bool,
+    /// Whether opcode 4B reads an id that no other part of this kind has.
+    pub unique_id: bool,
     /// Highest bit clock of opcode 03 in Hz; the table's floor where nothing is known.
     pub max_clock_03_hz: u32,
     /// Highest bit clock of opcode 0B in Hz; the table's floor where nothing is known.
@@ -182,6 +184,8 @@ struct Entry {
     #[serde(default = "yes")]
     block_erase_32k: bool,
     four_byte: Option<FourByte>,
+    #[serde(default = "yes")]
+    unique_id: bool,
     max_clock_03_mhz: Option<u32>,
     max_clock_0b_mhz: Option<u32>,
     clock_source: Option<String>,
@@ -230,6 +234,7 @@ impl Entry {
             vsr_50h: self.vsr_50h,
             block_erase_32k: self.block_erase_32k,
             four_byte_opcodes: self.four_byte.as_ref().is_some_and(|four| four.opcodes),
+            unique_id: self.unique_id,
             max_clock_03_hz: self.max_clock_03_mhz.unwrap_or(table.defaults.max_clock_03_mhz) * 1_000_000,
             max_clock_0b_hz: self.max_clock_0b_mhz.unwrap_or(table.defaults.max_clock_0b_mhz) * 1_000_000,
             clock_source: self.clock_source.clone(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::error::DeviceError;
 use super::tie::Tie;
 use super::tried::EntryTry;
+use super::unique::UniqueId;
 use super::watch::Watch;
 use crate::chip::Part;
 use crate::codec::nor::{StatusBytes, StatusChange};
@@ -66,6 +67,8 @@ pub struct Facts {
     pub wire: WireKind,
     /// JEDEC id, where the wire shows it.
     pub jedec: Option<[u8; 3]>,
+    /// What opcode 4B reads, on parts that have it; `None` over UART.
+    pub unique_id: Option<UniqueId>,
     /// The part of the table with this id.
     pub part: Option<&'static Part>,
     /// Flash size in bytes, and the independent sources that agree on it (`JEDEC id`, `SFDP`, `address wrap`).

@@ -11,6 +11,7 @@ mod testing;
 mod tie;
 mod tried;
 mod uart;
+mod unique;
 mod watch;
 pub mod wiring;
 
@@ -19,4 +20,5 @@ pub use contract::{Abilities, EraseUnit, Facts, ReadFlash, SectorData, Seen, Wri
 pub use error::DeviceError;
 pub use tie::Tie;
 pub use tried::{EntryOutcome, EntryTry};
+pub use unique::UniqueId;
 pub use watch::{Cancelled, Level, Uncounted, Unwatched, Watch};

@@ -12,7 +12,7 @@ use super::plan::hex;
 use super::refusal::Refusal;
 use super::report::{JobError, Phase, Reporter};
 use super::stray::sector_crcs;
-use crate::device::{Abilities, DeviceError, EntryTry, Facts, ReadFlash, Tie};
+use crate::device::{Abilities, DeviceError, EntryTry, Facts, ReadFlash, Tie, UniqueId};
 use crate::image::code::CodeKey;
 use crate::image::family::Family;
 use crate::image::firmware::{self, Firmware};
@@ -74,6 +74,8 @@ pub struct Identity {
 pub struct FlashIdentity {
     /// `EB 60 15`; basic boot loaders do not show it.
     pub jedec: Option<String>,
+    /// SHA-256 of the unique id of this very part, where the link and the part show one; the id itself is never kept.
+    pub unique_hash: Option<String>,
     /// The part's name in the table.
     pub part: Option<String>,
     /// Its vendor.
@@ -106,6 +108,7 @@ impl Identity {
             entry: facts.tries.clone(),
             flash: FlashIdentity {
                 jedec: facts.jedec.map(|id| hex_text(&id)),
+                unique_hash: facts.unique_id.as_ref().map(UniqueId::hash),
                 part: facts.part.map(|part| part.name.clone()),
                 vendor: facts.part.map(|part| part.vendor.clone()),
                 size: facts.size,

@@ -56,6 +56,9 @@ pub struct Provenance {
     pub chip_key: String,
     /// JEDEC id of the flash in hex; `None` when the link cannot read it.
     pub jedec: Option<String>,
+    /// SHA-256 of the flash's unique id; `None` when the link or the part shows none, and in older manifests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unique_hash: Option<String>,
     /// Part name from the flash table.
     pub part: Option<String>,
     /// Status registers 1, 2, 3 as they were; `None` for those that the part has not or the link cannot read.

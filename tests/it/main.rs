@@ -12,6 +12,7 @@ mod expected;
 mod flashrom;
 #[cfg(unix)]
 mod hosts;
+mod identity;
 mod lasting;
 mod layers;
 #[cfg(unix)]

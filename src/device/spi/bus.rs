@@ -129,6 +129,12 @@ impl NorBus {
         Ok(answer.get(opcode::PARAMETER_HEADER..).unwrap_or_default().to_vec())
     }
 
+    /// The first `len` bytes of the unique id.
+    pub fn unique_id(&mut self, len: usize) -> Result<Vec<u8>, LinkError> {
+        let answer = self.transfer(&opcode::read_unique_id(len))?;
+        Ok(answer.get(opcode::PARAMETER_HEADER..).unwrap_or_default().to_vec())
+    }
+
     /// One frame of flash content, at most [`NorBus::read_room`] bytes.
     pub fn read(&mut self, at: u32, into: &mut [u8]) -> Result<(), LinkError> {
         let fast = self.wire.clock() > self.plain_read_limit;

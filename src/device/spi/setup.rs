@@ -5,11 +5,12 @@ use std::time::Duration;
 use super::super::attach::AttachOptions;
 use super::super::contract::Facts;
 use super::super::error::DeviceError;
+use super::super::unique::UniqueId;
 use super::super::watch::{Level, Watch};
 use super::bus::{Busy, NorBus};
 use super::entry::Entered;
 use super::tune::{Tuner, Wish};
-use crate::chip::{Limits, part};
+use crate::chip::{Limits, Part, part};
 use crate::codec::nor::opcode::{self, Addressing};
 use crate::codec::nor::sfdp;
 use crate::link::{LinkInfo, WireKind};
@@ -43,6 +44,7 @@ pub(super) fn set_up(
         Some(part) => format!("the table knows {} as {} by {}", hex_text(&id), part.name, part.vendor),
         None => format!("{} is not in the table: read only", hex_text(&id)),
     });
+    let unique_id = unique_id(bus, part, &mut evidence)?;
     bus.plain_read_limit = part.map_or(33_000_000, |part| part.max_clock_03_hz);
     let (size, size_sources) = find_size(bus, id, &mut evidence, watch)?;
     let highest = part.map_or(50_000_000, |part| part.max_clock_0b_hz);
@@ -55,6 +57,7 @@ pub(super) fn set_up(
     let facts = Facts {
         wire: WireKind::Spi,
         jedec: Some(id),
+        unique_id,
         part,
         size,
         size_sources,
@@ -68,6 +71,21 @@ pub(super) fn set_up(
         tries,
     };
     Ok(Setup { facts })
+}
+
+/// The unique id at the clock of the entry, which is slow enough for any wires: two reads have to agree on it.
+/// A part that nobody knows is not asked, since the opcode may mean something else to it.
+fn unique_id(
+    bus: &mut NorBus,
+    part: Option<&Part>,
+    evidence: &mut Vec<String>,
+) -> Result<Option<UniqueId>, DeviceError> {
+    if !part.is_some_and(|part| part.unique_id) {
+        return Ok(None);
+    }
+    let found = UniqueId::agreed(&bus.unique_id(UniqueId::LONGEST)?, &bus.unique_id(UniqueId::LONGEST)?);
+    evidence.extend(found.as_ref().map(UniqueId::words));
+    Ok(found)
 }
 
 fn find_size(

@@ -393,3 +393,47 @@ fn a_flash_that_sleeps_and_is_slow_is_woken_all_the_same() {
     assert_eq!(flash.facts().tries[0].number, 1);
     assert!(flash.facts().evidence.iter().any(|line| line.contains("SPI mode entered at attempt 1")));
 }
+
+fn unique_hash(setup: Setup) -> Option<String> {
+    attached(setup).1.facts().unique_id.as_ref().map(|id| id.hash())
+}
+
+#[test]
+fn two_modules_with_the_same_image_are_the_same_chip_and_another_rf_sector_is_another_one() {
+    let mut other = image();
+    other[0x1E_0030] ^= 1;
+    let hash = unique_hash(setup());
+    assert!(hash.is_some());
+    assert_eq!(unique_hash(setup().seed(99)), hash);
+    let moved_on = Setup::new("wb2s").unwrap().image(image().into_iter().rev().collect());
+    assert_ne!(unique_hash(moved_on), hash);
+    assert_ne!(unique_hash(Setup::new("wb2s").unwrap().image(other)), hash);
+}
+
+#[test]
+fn the_unique_id_is_read_at_the_clock_of_the_entry_and_shown_as_a_hash_only() {
+    let (_, flash) = attached(setup());
+    let facts = flash.facts();
+    let hash = facts.unique_id.as_ref().unwrap().hash();
+    let line = format!("the part has a unique id (hash {})", &hash[..16]);
+    assert!(facts.evidence.contains(&line), "{:?}", facts.evidence);
+    // Faster than that, and every byte would come one bit late.
+    let noisy = setup().faults(Faults::parse("clock:2M").unwrap());
+    assert_eq!(unique_hash(noisy), Some(hash));
+}
+
+#[test]
+fn a_part_that_has_no_unique_id_is_not_asked_for_it() {
+    let module = Module::new(setup().part("1c7015").unwrap()).unwrap();
+    let flash = try_attach(&module, &mut Recorder::default()).unwrap();
+    assert_eq!(flash.facts().unique_id, None);
+    assert!(module.operations().iter().all(|operation| operation.opcode != 0x4B));
+}
+
+#[test]
+fn a_part_that_does_not_answer_for_its_unique_id_is_a_part_without() {
+    let spec = crate::link::LinkSpec::parse("sim:wb2s?uid=none").unwrap();
+    let (_, flash) = attached(Setup::from_spec(&spec).unwrap());
+    assert_eq!(flash.facts().unique_id, None);
+    assert!(!flash.facts().evidence.iter().any(|line| line.contains("unique")));
+}

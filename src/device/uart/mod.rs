@@ -85,6 +85,7 @@ impl UartFlash {
         let facts = Facts {
             wire: WireKind::Uart,
             jedec: identity.jedec,
+            unique_id: None,
             part: identity.part,
             size: loader.size,
             size_sources: identity.size_sources,

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::link::contract::LinkError;
 
+use super::uid::Uid;
+
 /// What is kept beside the image: everything a part remembers without power, apart from the cells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
@@ -15,6 +17,9 @@ pub(super) struct State {
     pub(super) part: String,
     /// The non-volatile copies, register 1 first.
     pub(super) status: [u8; 3],
+    /// The unique id; files made before there was one lack it.
+    #[serde(default)]
+    pub(super) unique_id: Option<Uid>,
 }
 
 /// What an earlier run left.

@@ -12,6 +12,7 @@ use super::chance::Chance;
 use super::faults::Faults;
 use super::nor::Frame;
 use super::part::{Part, WriteForm};
+use super::uid::Uid;
 
 /// Bit WIP of status register 1.
 pub(super) const WIP: u8 = 1;
@@ -116,7 +117,7 @@ pub(super) struct Flash {
     pub(super) gone: Option<String>,
     pub(super) file_error: Option<String>,
     chance: Chance,
-    pub(super) seed: u64,
+    pub(super) uid: Uid,
 }
 
 /// Where data sheets differ and the part table is silent.
@@ -138,6 +139,7 @@ impl Flash {
     /// A flash just powered up. `cells` are cut or filled with FF to the size of the part.
     pub(super) fn new(part: &'static Part, mut cells: Vec<u8>, stored: [u8; 3], seed: u64) -> Self {
         cells.resize(part.size as usize, 0xFF);
+        let uid = Uid::of(&cells);
         let sectors = (part.size / SECTOR) as usize;
         let mut flash = Self {
             part,
@@ -165,10 +167,15 @@ impl Flash {
             gone: None,
             file_error: None,
             chance: Chance::new(seed ^ 0x00F1_A511),
-            seed,
+            uid,
         };
         flash.power_up();
         flash
+    }
+
+    /// Whether opcode 4B answers.
+    pub(super) fn has_uid(&self) -> bool {
+        self.part.unique_id && self.uid != Uid::None
     }
 
     /// Keeps every operation from now on.
@@ -419,7 +426,8 @@ impl Flash {
         self.keep_error(result);
     }
 
-    fn save_status(&mut self) {
+    /// Writes to the file beside the cells what outlives the program.
+    pub(super) fn save_status(&mut self) {
         let state = self.state();
         let Some(backing) = &self.backing else { return };
         let result = backing.put_state(&state);
@@ -434,7 +442,7 @@ impl Flash {
 
     /// What outlives the program, apart from the cells.
     pub(super) fn state(&self) -> State {
-        State { part: self.part.hex(), status: self.stored }
+        State { part: self.part.hex(), status: self.stored, unique_id: Some(self.uid) }
     }
 }
 

@@ -41,6 +41,12 @@
 //! `cen=line` is a line of the host, `cen=hand` a simulated person with a wire, `cen=none` the flash chip alone. `bare=yes`
 //! puts the chip alone behind a line or a hand too, which then has no effect on it.
 
+//! # Unique id (`uid=` of a link)
+//!
+//! The flash answers opcode 4B with an id made from the RF sectors of what it held first, and keeps it in the state file of
+//! `chip=FILE`, so that the same image is the same chip and a chip stays itself whatever is written to it. `uid=HEX` (16
+//! digits) chooses another, `uid=none` a part without.
+
 mod backing;
 mod board;
 mod chance;
@@ -63,6 +69,7 @@ mod setup;
 mod spi;
 mod sums;
 mod uart;
+mod uid;
 mod wires;
 
 #[cfg(test)]

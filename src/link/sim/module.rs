@@ -260,9 +260,12 @@ fn insert_flash(setup: &Setup) -> Result<(Flash, String), LinkError> {
     let part = setup.usual_part().ok_or_else(|| bad("the part table holds no part for this module".to_owned()))?;
     let Some(path) = &setup.chip_file else {
         let (cells, content) = first_content(setup, part)?;
-        return Ok((Flash::new(part, cells, first_status(setup, part), setup.seed), content));
+        let mut flash = Flash::new(part, cells, first_status(setup, part), setup.seed);
+        flash.uid = setup.uid.unwrap_or(flash.uid);
+        return Ok((flash, content));
     };
     let found = Backing::load(path)?;
+    let known = found.as_ref().and_then(|found| found.state.as_ref()?.unique_id);
     let content = format!("kept in {}", path.display());
     let mut flash = match found {
         Some(Kept { cells, state }) => {
@@ -275,16 +278,23 @@ fn insert_flash(setup: &Setup) -> Result<(Flash, String), LinkError> {
                 return Err(LinkError::File { name: path.display().to_string(), why });
             }
             let status = state.map_or_else(|| first_status(setup, kept), |state| state.status);
-            Flash::new(kept, cells, status, setup.seed)
+            let mut flash = Flash::new(kept, cells, status, setup.seed);
+            flash.uid = setup.uid.or(known).unwrap_or(flash.uid);
+            flash
         }
         None => {
             let (cells, _) = first_content(setup, part)?;
-            let flash = Flash::new(part, cells, first_status(setup, part), setup.seed);
+            let mut flash = Flash::new(part, cells, first_status(setup, part), setup.seed);
+            flash.uid = setup.uid.unwrap_or(flash.uid);
             Backing::create(path, &flash.cells, &flash.state())?;
             flash
         }
     };
     flash.back_with(Backing::open(path)?);
+    if known != Some(flash.uid) {
+        // What the chip holds may change from now on; the id stays what it is.
+        flash.save_status();
+    }
     Ok((flash, content))
 }
 

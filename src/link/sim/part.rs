@@ -131,6 +131,7 @@ struct ChipRow {
     block_erase_32k: Option<bool>,
     page_erase_256_opcode: Option<u8>,
     four_byte: Option<FourByte>,
+    unique_id: Option<bool>,
     sdk: Option<SdkRow>,
 }
 
@@ -271,7 +272,7 @@ fn read_table() -> Result<Vec<Part>, toml::de::Error> {
             block32: row.block_erase_32k.unwrap_or(true),
             page_erase: row.page_erase_256_opcode,
             four_byte: row.four_byte,
-            unique_id: !matches!(row.id[0], 0x1C | 0xC2),
+            unique_id: row.unique_id.unwrap_or(true),
             factory_status: 0,
             locked_status: 0,
             protect_mask: row.sdk.as_ref().map_or(0, |sdk| sdk.mask) | protect_mask(scheme),

@@ -15,12 +15,13 @@ use super::hand::Cen;
 use super::loader::Program;
 use super::modules::{self, Board, Silicon};
 use super::part::Part;
+use super::uid::Uid;
 use super::wires::Wires;
 
 /// The keys of a `sim:` link.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "wire", "image", "chip", "flash", "locked", "pace", "faults", "seed", "wires", "cen", "bare", "loader", "clock",
-    "baud", "crc",
+    "baud", "crc", "uid",
 ];
 
 /// The largest image a part of the table could hold, in bytes.
@@ -45,6 +46,7 @@ pub struct Setup {
     pub(super) cen: Cen,
     pub(super) bare: Option<bool>,
     pub(super) seed: u64,
+    pub(super) uid: Option<Uid>,
     pub(super) knobs: Knobs,
 }
 
@@ -164,6 +166,7 @@ impl Setup {
                 },
                 "wires" => Wires::parse(value).map(|wires| setup.wires = wires),
                 "seed" => setup.set_seed(value),
+                "uid" => value.parse().map(|uid| setup.uid = Some(uid)),
                 // The speed asked for, which is the device's matter.
                 _ => Ok(()),
             };
@@ -197,6 +200,7 @@ impl Setup {
             cen: Cen::default(),
             bare: None,
             seed: 1,
+            uid: None,
             knobs: Knobs::default(),
         })
     }

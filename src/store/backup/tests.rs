@@ -10,6 +10,7 @@ fn manifest(chip_key: &str, seconds: i64) -> Manifest {
         verdict: Verdict::Proven,
         chip_key: chip_key.to_owned(),
         jedec: Some("EB 60 15".into()),
+        unique_hash: None,
         part: Some("TH25Q16HB".into()),
         status: Some([Some(0x14), Some(0), None]),
         link: "sim:wb2s".into(),

@@ -123,3 +123,59 @@ fn the_practice_modules_are_listed() {
         assert!(open(&spec(link)).unwrap().info.simulated, "{link}");
     }
 }
+
+/// What the flash behind this link answers to opcode 4B.
+fn unique_id(text: &str) -> Vec<u8> {
+    let mut host = Host::at(open(&spec(text)).unwrap());
+    host.enter();
+    host.ask(&[0x4B, 0, 0, 0, 0], 16)
+}
+
+#[test]
+fn a_chip_file_keeps_its_unique_id_when_its_content_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let chip = dir.path().join("chip.bin");
+    let text = format!("sim:wb2s?chip={}", chip.display());
+    let id = unique_id(&text);
+    assert_eq!(id[..8], id[8..], "eight bytes, over and over");
+    assert_eq!(unique_id("sim:wb2s"), id, "the same content makes the same chip");
+    assert_eq!(unique_id(&format!("{text}&seed=5")), id);
+
+    std::fs::write(&chip, vec![0xFF; 0x20_0000]).unwrap();
+    assert_eq!(unique_id(&text), id, "an empty chip is still itself");
+}
+
+#[test]
+fn a_state_file_from_before_there_were_unique_ids_gets_one_that_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let (chip, state) = (dir.path().join("chip.bin"), dir.path().join("chip.bin.state.toml"));
+    let text = format!("sim:wb2s?chip={}", chip.display());
+    let id = unique_id(&text);
+    for older in [true, false] {
+        if older {
+            std::fs::write(&state, "part = \"eb6015\"\nstatus = [20, 0, 0]\n").unwrap();
+        } else {
+            std::fs::remove_file(&state).unwrap();
+        }
+        assert_eq!(unique_id(&text), id);
+        assert!(std::fs::read_to_string(&state).unwrap().contains("unique_id"));
+        let first = std::fs::read(&chip).unwrap();
+        std::fs::write(&chip, vec![0; 0x20_0000]).unwrap();
+        assert_eq!(unique_id(&text), id);
+        std::fs::write(&chip, first).unwrap();
+    }
+}
+
+#[test]
+fn a_unique_id_can_be_chosen_and_stays_with_the_chip() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!("sim:wb2s?chip={}", dir.path().join("chip.bin").display());
+    let chosen = [0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF];
+    assert_eq!(unique_id(&format!("{text}&uid=0123456789abcdef"))[..8], chosen);
+    assert_eq!(unique_id(&text)[..8], chosen);
+    assert_eq!(unique_id(&format!("{text}&uid=none")), [0xFF; 16]);
+    assert_eq!(unique_id(&text), [0xFF; 16]);
+    assert_eq!(unique_id("sim:cb3s"), [0xFF; 16], "an EN25QH16B has none");
+    assert!(open_error("sim:wb2s?uid=12").contains("16 hex digits"));
+    assert!(open_error("sim:wb2s?uid=000000000000000g").contains("16 hex digits"));
+}

@@ -92,6 +92,13 @@ fn info_text(identity: &Identity, protection: Option<&Protection>, backup: Optio
         format!("protection  {}", protection.map_or_else(unknown, |protection| protection.sentence.clone())),
         format!("backup      {}", backup.unwrap_or("none of this chip")),
     ];
+    if let Some(fault) = identity.rf_fault() {
+        lines.push(format!("MAC         {fault}; `bkbench rf rebuild BACKUP --mac-lost` restores that sector from a"));
+        lines.push(
+            "            backup of this chip made before, `bkbench restore BACKUP --mac-lost` the whole chip"
+                .to_owned(),
+        );
+    }
     if identity.simulated {
         lines.push("simulated   yes: nothing here is a statement about silicon".to_owned());
     }

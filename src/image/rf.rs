@@ -2,11 +2,41 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::bytes::{sha256_hex, u32_le};
 
 const MAGIC: &[u8; 4] = b"TLV\0";
 const GROUP: u32 = 0x1111_1100;
 const MAC: u32 = 0x1111_1102;
+
+/// What a chip shows that has no MAC of its own: those that the field reports from chips whose RF block was lost or made from a
+/// template (beyond.md §6), and the one that Beken's SDK falls back to (its `mac.c`).
+const DEFAULTS: [[u8; 6]; 3] =
+    [[0xC8, 0x47, 0x8C, 0x42, 0x88, 0x48], [0xC8, 0x47, 0x8C, 0x00, 0x00, 0x00], [0xC8, 0x47, 0x8C, 0x00, 0x00, 0x18]];
+
+/// What a MAC address says about whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MacState {
+    /// There is none: no RF block, none in it, or an erased one.
+    None,
+    /// One that many chips show: their RF block was lost, or made from a template.
+    Default,
+    /// None of the known defaults. Evidence, not proof: whole batches share one.
+    Own,
+}
+
+impl MacState {
+    /// What this MAC is worth.
+    pub fn of(mac: Option<&[u8; 6]>) -> Self {
+        match mac {
+            None => Self::None,
+            Some(mac) if DEFAULTS.contains(mac) => Self::Default,
+            Some(_) => Self::Own,
+        }
+    }
+}
 
 /// A block that was found.
 #[derive(Clone, PartialEq, Eq)]
@@ -108,6 +138,19 @@ mod tests {
     fn an_erased_mac_is_no_mac() {
         let found = find(&block([0xFF; 6]), 0).unwrap();
         assert_eq!((found.mac, found.mac_offset), (None, None));
+    }
+
+    #[test]
+    fn a_mac_that_many_chips_show_is_told_from_an_own_one() {
+        let worth = |mac| MacState::of(find(&block(mac), 0).and_then(|block| block.mac).as_ref());
+        for default in DEFAULTS {
+            assert_eq!(worth(default), MacState::Default);
+        }
+        assert_eq!(worth([0xC8, 0x47, 0x8C, 0x42, 0x88, 0x49]), MacState::Own);
+        assert_eq!(worth([2, 0, 0, 0, 0, 1]), MacState::Own);
+        assert_eq!(worth([0xFF; 6]), MacState::None);
+        assert_eq!(worth([0; 6]), MacState::None);
+        assert_eq!(MacState::of(None), MacState::None);
     }
 
     #[test]

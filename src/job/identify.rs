@@ -16,7 +16,8 @@ use crate::device::{Abilities, DeviceError, EntryTry, Facts, ReadFlash, Tie, Uni
 use crate::image::code::CodeKey;
 use crate::image::family::Family;
 use crate::image::firmware::{self, Firmware};
-use crate::image::{rf, votes};
+use crate::image::rf::{self, MacState};
+use crate::image::votes;
 use crate::link::{LinkInfo, WireKind};
 use crate::units::{BLOCK, SECTOR, Span, Verdict, hex_text};
 
@@ -58,6 +59,8 @@ pub struct Identity {
     pub code_key: Option<String>,
     /// SHA-256 of the MAC in the RF block; the MAC itself is never kept.
     pub mac_hash: Option<String>,
+    /// What the MAC is worth as evidence.
+    pub mac_state: MacState,
     /// Tells this very chip from any other of its kind.
     pub chip_key: String,
     /// Where RF calibration and MAC lie: found there, or where this chip keeps them.
@@ -124,6 +127,7 @@ impl Identity {
             firmware: firmware_text(&content),
             code_key: content.key.map(|key| key.name()),
             mac_hash: mac.as_ref().map(rf::mac_hash),
+            mac_state: MacState::of(mac.as_ref()),
             chip_key: chip_key(mac.as_ref(), found.as_ref().map(|(place, _)| *place), facts, flash),
             rf_block: found.map(|(place, _)| place).or_else(|| chip.and_then(Family::rf_block)),
             abilities,
@@ -139,6 +143,17 @@ impl Identity {
     /// Why nothing is written to this chip, whatever the image; `None` when nothing speaks against it.
     pub fn unfit_for_writing(&self) -> Option<Refusal> {
         (self.tie == Tie::Loose).then_some(Refusal::NotBehindCen)
+    }
+
+    /// What is wrong with the RF block, in words; `None` where there is one with a MAC of its own at the chip's place, and
+    /// where nobody knows that place.
+    pub fn rf_fault(&self) -> Option<String> {
+        let place = self.chip.and_then(Family::rf_block)?;
+        match self.mac_state {
+            MacState::Own if self.rf_block == Some(place) => None,
+            MacState::Default => Some("a default MAC: RF block lost or restored from a template".to_owned()),
+            _ => Some(format!("RF block lost: there is no RF calibration with a MAC at 0x{:06X}", place.start)),
+        }
     }
 
     /// Chip name and verdict for headers: `BK7231T proven`, `unknown`.

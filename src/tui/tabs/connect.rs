@@ -9,6 +9,7 @@ use ratatui::layout::Rect;
 use super::{Tab, TabId};
 use crate::archive;
 use crate::device::Level;
+use crate::image::rf::MacState;
 use crate::job::backup::BackupSpec;
 use crate::job::{ConnectSpec, Identity, JobSpec};
 use crate::link::{Endpoint, WireKind};
@@ -251,7 +252,11 @@ fn content_rows(sheet: &mut Sheet<'_>, identity: &Identity) {
     sheet.pair("loader", LABEL, Role::Text, identity.boot_version.clone().unwrap_or_else(unknown));
     sheet.pair("running", LABEL, Role::Text, identity.firmware.clone().unwrap_or_else(unknown));
     sheet.pair("code key", LABEL, Role::Text, identity.code_key.clone().unwrap_or_else(unknown));
-    if let Some(rf) = identity.rf_block {
+    if identity.rf_fault().is_some() {
+        let default = identity.mac_state == MacState::Default;
+        let words = if default { "default MAC: lost, or a template" } else { "lost: no calibration, no MAC" };
+        sheet.pair("RF block", LABEL, Role::Warn, words);
+    } else if let Some(rf) = identity.rf_block {
         sheet.pair("RF block", LABEL, Role::Text, format!("0x{:06X}", rf.start));
     }
     let lines = usize::from(sheet.rows_left().saturating_sub(1)).min(identity.evidence.len());
@@ -391,6 +396,7 @@ fn evidence(identity: &Identity) -> Vec<String> {
     lines.extend(identity.evidence.iter().map(|line| format!("· {line}")));
     lines.push(String::new());
     lines.push(format!("size of the flash: {}", identity.flash.size_sources.join(", ")));
+    lines.extend(identity.rf_fault());
     lines.push(format!("this very chip is known as {}", identity.chip_key));
     lines
 }

@@ -149,10 +149,12 @@ pub trait ReadFlash {
     /// [`DeviceError`].
     fn read_status(&mut self) -> Result<Option<StatusBytes>, DeviceError>;
 
-    /// Asks the chip again who it is, five times over SPI.
+    /// Asks the chip again who it is, five times over SPI, and a few times more when the answer is not the one of
+    /// [`ReadFlash::facts`].
     ///
     /// # Errors
-    /// [`DeviceError::OtherChip`] when the answer is not the one of [`ReadFlash::facts`].
+    /// [`DeviceError::OtherChip`] when another chip answers every time; [`DeviceError::NobodyThere`] when nothing does, as
+    /// with a supply that sags.
     fn identify_again(&mut self) -> Result<(), DeviceError>;
 
     /// Keeps the link from falling asleep, and finds out whether the chip is there; called every 20 ms while nothing else

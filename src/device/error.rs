@@ -88,6 +88,12 @@ pub enum DeviceError {
         /// The identity now.
         is: String,
     },
+    /// Where the chip answered before nobody does now, or something that changes from look to look.
+    #[error("the chip no longer answers: {seen}")]
+    NobodyThere {
+        /// What was seen instead.
+        seen: String,
+    },
     /// A request was not answered, after all retries.
     #[error("no answer to {request} at 0x{at:06X}")]
     NoAnswer {
@@ -256,6 +262,13 @@ impl Explain for DeviceError {
                 what,
                 "the module was exchanged, or a contact is loose",
                 "connect again, so that the chip is identified anew",
+            ),
+            Self::NobodyThere { .. } => Problem::new(
+                Class::NoDevice,
+                "E325",
+                what,
+                "the 3.3 V supply sags, or a wire is open; that is no sign of another chip",
+                "check the 3.3 V supply, GND and the wires, then connect again",
             ),
             Self::NoAnswer { .. } => Problem::new(
                 Class::NoDevice,

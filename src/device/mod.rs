@@ -1,5 +1,6 @@
 //! Devices: one flash, reached over UART or SPI. Joins the codecs with a transport.
 
+mod again;
 pub mod attach;
 pub mod contract;
 mod error;

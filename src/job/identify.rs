@@ -65,6 +65,9 @@ pub struct Identity {
     pub chip_key: String,
     /// Where RF calibration and MAC lie: found there, or where this chip keeps them.
     pub rf_block: Option<Span>,
+    /// Nothing but FF, or nothing but 00, was read where boot loader, application and RF block begin: a blank chip, or one that
+    /// does not answer.
+    pub blank: bool,
     /// What the link can do.
     pub abilities: Abilities,
     /// Offset and CRC of every sector that was read for this: tells by content whose backup and whose record there may be.
@@ -130,6 +133,7 @@ impl Identity {
             mac_state: MacState::of(mac.as_ref()),
             chip_key: chip_key(mac.as_ref(), found.as_ref().map(|(place, _)| *place), facts, flash),
             rf_block: found.map(|(place, _)| place).or_else(|| chip.and_then(Family::rf_block)),
+            blank: is_blank(flash),
             abilities,
             seen: (0..).step_by(SECTOR as usize).zip(sector_crcs(flash)).collect(),
         }
@@ -160,6 +164,19 @@ impl Identity {
     pub fn chip_text(&self) -> String {
         self.chip.map_or_else(|| "unknown".to_owned(), |chip| format!("{} {}", chip.name(), self.verdict))
     }
+}
+
+/// Whether everything that identifies a chip by its content reads as one byte, FF or 00.
+fn is_blank(flash: &[u8]) -> bool {
+    let rf = [Family::Bk7231T, Family::Bk7231N].into_iter().filter_map(Family::rf_block);
+    let whole = Span::new(0, flash.len() as u32);
+    let mut read = rf.chain([START]).map(|span| span.intersection(whole));
+    let first = flash.first().copied().filter(|byte| matches!(byte, 0x00 | 0xFF));
+    let one_byte = |span: Span, first| {
+        let bytes = flash.get(span.start as usize..span.end() as usize).unwrap_or_default();
+        bytes.iter().all(|byte| *byte == first)
+    };
+    first.is_some_and(|first| read.all(|span| one_byte(span, first)))
 }
 
 /// What runs on the chip, as far as its content tells: OpenBeken and LibreTiny by their version texts, else the name

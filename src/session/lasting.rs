@@ -17,6 +17,7 @@ use super::actor::{Connection, Known, Opener};
 use super::event::{LinkState, What};
 use super::runner::Runner;
 use crate::device::{AttachOptions, DeviceError, Watch, WriteFlash, attach};
+use crate::image::rf::MacState;
 use crate::job::{Identity, JobError, JobSpec, Reporter, identify, protect};
 use crate::link::{LinkError, Lock};
 use crate::problem::Explain;
@@ -55,6 +56,8 @@ fn goes_on(spec: &JobSpec) -> bool {
 enum Missed {
     /// It may be there at the next look.
     Yet(JobError),
+    /// Another chip, unless it was misread.
+    Other(DeviceError),
     /// The job is over.
     ForGood(JobError),
 }
@@ -74,7 +77,8 @@ impl From<DeviceError> for Missed {
 impl From<JobError> for Missed {
     fn from(error: JobError) -> Self {
         match error {
-            JobError::Device(DeviceError::Cancelled | DeviceError::OtherChip { .. }) => Self::ForGood(error),
+            JobError::Device(DeviceError::Cancelled) => Self::ForGood(error),
+            JobError::Device(other @ DeviceError::OtherChip { .. }) => Self::Other(other),
             _ => Self::Yet(error),
         }
     }
@@ -155,6 +159,14 @@ fn wait(
                 }
                 Err(Missed::ForGood(error)) => return Err(error),
                 Err(Missed::Yet(error)) => missed = Some(error),
+                Err(Missed::Other(error)) => {
+                    // Two looks in a row that see the same other chip did not misread it.
+                    let again = missed.is_some_and(|missed| missed.to_string() == error.to_string());
+                    if again {
+                        return Err(error.into());
+                    }
+                    missed = Some(error.into());
+                }
             }
             // The clock that counts is the one of the link that was lost: others begin anew.
             runner.attach_clock(Rc::clone(&clock));
@@ -198,7 +210,9 @@ fn look_for(
     };
     let mut device = attach(link, &options, runner)?;
     let identity = identify::look(device.as_mut(), &known.info, None, runner)?;
-    same_chip(&known.identity, &identity).map_err(JobError::from)?;
+    // A supply may have sagged while that was read.
+    device.identify_again()?;
+    same_chip(spec, &known.identity, &identity)?;
     let protection = protect::read(device.as_mut())?;
     // A write knows what it has changed itself.
     let was = runner.protection_seen().map_or(known.status, |seen| seen.status);
@@ -215,13 +229,34 @@ fn look_for(
     Ok(device)
 }
 
-/// Whether two looks saw the same chip: its MAC, or what stands for it, its flash and its loader.
-fn same_chip(was: &Identity, is: &Identity) -> Result<(), DeviceError> {
-    let all = |identity: &Identity| {
-        let flash = &identity.flash;
-        let id = flash.jedec.clone().unwrap_or_else(|| "no JEDEC id".to_owned());
-        format!("{} with {} KiB, {id}", identity.chip_key, flash.size / 1024)
+/// Whether two looks saw the same chip: its unique id where both show one, else its MAC or what stands for it; and its flash
+/// and its loader. The MAC may be gone, or another, where the job itself rewrites the RF block; that the rest of the chip is as
+/// the job has left it is confirmed before it goes on ([`crate::job::Halfway`]).
+fn same_chip(spec: &JobSpec, was: &Identity, is: &Identity) -> Result<(), DeviceError> {
+    if is.blank && !was.blank {
+        return Err(DeviceError::NobodyThere { seen: "its flash reads as if it were blank".to_owned() });
+    }
+    let rewrites_rf = matches!(spec, JobSpec::Write { spec, .. } if spec.change.from_backup());
+    let tore_rf = matches!(spec, JobSpec::Write { .. }) && is.mac_state == MacState::None;
+    let same_id = match (&was.flash.unique_hash, &is.flash.unique_hash) {
+        (Some(was), Some(is)) => was == is,
+        _ => was.chip_key == is.chip_key || rewrites_rf || tore_rf,
     };
-    let same = was.dialect == is.dialect && all(was) == all(is);
-    if same { Ok(()) } else { Err(DeviceError::OtherChip { was: all(was), is: all(is) }) }
+    let flash = |identity: &Identity| (identity.dialect, identity.flash.jedec.clone(), identity.flash.size);
+    if same_id && flash(was) == flash(is) {
+        return Ok(());
+    }
+    Err(DeviceError::OtherChip { was: words(was), is: words(is) })
 }
+
+/// What tells a chip from another one.
+fn words(identity: &Identity) -> String {
+    let flash = &identity.flash;
+    let id = flash.jedec.clone().unwrap_or_else(|| "no JEDEC id".to_owned());
+    let unique = flash.unique_hash.as_ref().and_then(|hash| hash.get(..16));
+    let unique = unique.map(|hash| format!(", unique id (hash {hash})")).unwrap_or_default();
+    format!("{} with {} KiB, {id}{unique}", identity.chip_key, flash.size / 1024)
+}
+
+#[cfg(test)]
+mod tests;

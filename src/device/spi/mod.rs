@@ -21,6 +21,7 @@ pub(super) use self::bus::NorBus;
 use self::bus::{Busy, Change};
 pub(super) use self::entry::Entered;
 pub(super) use self::evidence::plausible;
+use super::again::{Again, LookAgain, insist};
 use super::attach::AttachOptions;
 use super::contract::{Abilities, EraseUnit, Facts, ReadFlash, SectorData, WriteFlash};
 use super::error::DeviceError;
@@ -32,7 +33,7 @@ use crate::chip::{Limits, Part, Typical};
 use crate::codec::nor::opcode;
 use crate::codec::nor::{StatusBytes, StatusChange, StatusWrite};
 use crate::link::{Clock, LinkInfo, ResetLine, SpiLink};
-use crate::units::{BLOCK, PAGE, SECTOR, Span, clock_text};
+use crate::units::{BLOCK, PAGE, SECTOR, Span, clock_text, hex_text};
 
 /// Id reads that have to agree (spi-flash.md §2).
 const ID_READS: usize = 5;
@@ -204,16 +205,7 @@ impl ReadFlash for SpiFlash {
     }
 
     fn identify_again(&mut self) -> Result<(), DeviceError> {
-        for _ in 0..ID_READS {
-            let id = self.bus.id()?;
-            if Some(id) != self.facts.jedec {
-                return Err(DeviceError::OtherChip {
-                    was: DeviceError::id_text(self.facts.jedec),
-                    is: DeviceError::id_text(Some(id)),
-                });
-            }
-        }
-        Ok(())
+        insist(self)
     }
 
     fn keep_alive(&mut self) -> Result<(), DeviceError> {
@@ -235,6 +227,20 @@ impl ReadFlash for SpiFlash {
 
     fn needs_keep_alive(&self) -> bool {
         false
+    }
+}
+
+impl LookAgain for SpiFlash {
+    fn look_again(&mut self) -> Result<Again, DeviceError> {
+        let ids = (0..ID_READS).map(|_| self.bus.id()).collect::<Result<Vec<_>, _>>()?;
+        let other = ids.iter().copied().find(|id| Some(*id) != self.facts.jedec);
+        Ok(match other {
+            None => Again::Same,
+            Some(id) if plausible(id) && ids.iter().all(|again| *again == id) => {
+                Again::Other { was: DeviceError::id_text(self.facts.jedec), is: DeviceError::id_text(Some(id)) }
+            }
+            Some(id) => Again::Nobody(format!("its JEDEC id reads {}", hex_text(&id))),
+        })
     }
 }
 

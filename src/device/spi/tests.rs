@@ -1,11 +1,12 @@
 use std::time::Duration;
 
+use super::{Access, SpiFlash};
 use crate::codec::nor::StatusBytes;
 use crate::device::testing::{Recorder, image, sector};
-use crate::device::{AttachOptions, DeviceError, EntryOutcome, EraseUnit, WriteFlash, attach};
+use crate::device::{AttachOptions, DeviceError, EntryOutcome, EraseUnit, ReadFlash, WriteFlash, attach};
 use crate::link::Wire;
 use crate::link::sim::{Effect, Faults, Knobs, Module, Setup, Wires};
-use crate::problem::Explain;
+use crate::problem::{Class, Explain};
 use crate::units::{SECTOR, Span};
 
 fn setup() -> Setup {
@@ -316,12 +317,49 @@ fn a_reboot_starts_the_firmware() {
     assert!(module.is_running());
 }
 
-#[test]
-fn another_chip_is_noticed() {
+/// What a flash that is looked at again says with this fault.
+fn looked_at_again(fault: &str) -> DeviceError {
     let (module, mut flash) = attached(setup());
     flash.identify_again().unwrap();
+    module.set_faults(Faults::parse(fault).unwrap());
+    let error = flash.identify_again().unwrap_err();
+    module.set_faults(Faults::default());
+    flash.identify_again().unwrap();
+    error
+}
+
+#[test]
+fn a_supply_that_sags_is_no_answer_and_not_another_chip() {
+    for fault in ["id:ff", "id:00"] {
+        let error = looked_at_again(fault);
+        assert!(matches!(error, DeviceError::NobodyThere { .. }), "{fault}: {error}");
+        let problem = error.explain();
+        assert_eq!((problem.class, problem.code), (Class::NoDevice, "E325"));
+        assert!(problem.cause.contains("supply sags") && problem.cause.contains("wire is open"), "{}", problem.cause);
+    }
+}
+
+#[test]
+fn a_chip_that_was_reset_and_runs_its_firmware_is_no_answer_and_not_another_chip() {
+    let (module, mut flash) = attached(setup());
     module.pulse_cen();
-    assert!(matches!(flash.identify_again(), Err(DeviceError::OtherChip { .. })));
+    let error = flash.identify_again().unwrap_err();
+    assert!(matches!(error, DeviceError::NobodyThere { .. }), "{error}");
+}
+
+#[test]
+fn another_flash_in_the_place_of_the_first_is_noticed() {
+    let link = Module::new(setup()).unwrap().link();
+    let Wire::Spi(wire) = link.wire else { panic!("not an SPI link") };
+    let access = Access::Line(link.reset.unwrap());
+    let (options, mut watch) = (AttachOptions::default(), Recorder::default());
+    let mut flash = SpiFlash::attach(wire, access, link.clock, &link.info, &options, &mut watch).unwrap();
+    flash.identify_again().unwrap();
+    // To the program it is the same whether the flash was exchanged or what it remembers of it.
+    flash.facts.jedec = Some([0x1C, 0x70, 0x15]);
+    let error = flash.identify_again().unwrap_err();
+    assert!(matches!(error, DeviceError::OtherChip { .. }), "{error}");
+    assert_eq!(error.explain().class, Class::Refused);
 }
 
 #[test]

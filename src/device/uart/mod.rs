@@ -21,10 +21,12 @@ use self::link_up::START_BAUD;
 use self::loader::{Changed, Dialect, Loader};
 use self::port::{AWAKE, Port};
 use self::seen::Seen as SeenFlash;
+use super::again::{Again, LookAgain, insist};
 use super::attach::{AttachOptions, KnownClock};
 use super::contract::{Abilities, EraseUnit, Facts, ReadFlash, SectorData, Seen, WriteFlash};
 use super::error::DeviceError;
 use super::guard::{in_range, may_erase, wait};
+use super::spi::plausible;
 use super::status::{StatusAccess, carry_out};
 use super::tie::Tie;
 use super::watch::Watch;
@@ -35,6 +37,8 @@ use crate::units::{BLOCK, SECTOR, Span};
 
 /// Tries of an erase or write (uart-protocol.md §13).
 const TRIES: u32 = 3;
+/// Bytes whose CRC tells one boot loader from another.
+const FIRST_PAGE: u32 = 256;
 /// A register write that was not taken is answered with this status (§5).
 const NOT_TAKEN: u8 = 0x03;
 /// Where in a sector or block the address of an erase points: a second address byte from 07 to F7.
@@ -46,7 +50,8 @@ const RESET_PULSE: Duration = Duration::from_millis(100);
 pub(super) struct UartFlash {
     loader: Loader,
     facts: Facts,
-    boot_crc: u32,
+    /// CRC of the first page; `None` once this program has changed that.
+    first_page: Option<u32>,
     /// What was seen on this connection.
     seen: SeenFlash,
     /// Nobody knows what this loader does with an erase or a write.
@@ -99,7 +104,7 @@ impl UartFlash {
             tries: Vec::new(),
         };
         let seen = SeenFlash::new(facts.size);
-        Ok(Self { loader, facts, seen, boot_crc: identity.boot_crc, read_only: identity.unknown, erased: None })
+        Ok(Self { loader, facts, seen, first_page: Some(identity.boot_crc), read_only: identity.unknown, erased: None })
     }
 
     fn guard(&self) -> u32 {
@@ -129,6 +134,14 @@ impl UartFlash {
         self.loader.faults = 0;
         (self.loader.speed, self.facts.speed) = (step, step);
         Ok(Some(step))
+    }
+
+    /// What was seen there is not what stands there from now on.
+    fn changes(&mut self, at: u32) {
+        self.seen.changed();
+        if at < FIRST_PAGE {
+            self.first_page = None;
+        }
     }
 
     /// The address an erase is asked for by. NOR flash takes any address inside the sector or block (data sheets), and a
@@ -232,21 +245,7 @@ impl ReadFlash for UartFlash {
     }
 
     fn identify_again(&mut self) -> Result<(), DeviceError> {
-        let is = self.loader.crc(0, 256)?;
-        self.loader.link_check()?;
-        if is != self.boot_crc {
-            return Err(DeviceError::OtherChip {
-                was: format!("boot loader CRC {:08X}", self.boot_crc),
-                is: format!("{is:08X}"),
-            });
-        }
-        let Some(was) = self.facts.jedec else { return Ok(()) };
-        match self.loader.flash_id()? {
-            is if is == was => Ok(()),
-            is => {
-                Err(DeviceError::OtherChip { was: DeviceError::id_text(Some(was)), is: DeviceError::id_text(Some(is)) })
-            }
-        }
+        insist(self)
     }
 
     fn keep_alive(&mut self) -> Result<(), DeviceError> {
@@ -283,6 +282,29 @@ impl ReadFlash for UartFlash {
     }
 }
 
+impl LookAgain for UartFlash {
+    fn look_again(&mut self) -> Result<Again, DeviceError> {
+        let is = self.loader.crc(0, FIRST_PAGE)?;
+        self.loader.link_check()?;
+        let was = *self.first_page.get_or_insert(is);
+        if is != was {
+            let blank = [0x00, 0xFF].into_iter().find(|byte| is == chip_crc(&[*byte; FIRST_PAGE as usize]));
+            return Ok(match blank {
+                Some(byte) => Again::Nobody(format!("its flash begins with nothing but {byte:02X}")),
+                None => Again::Other { was: format!("boot loader CRC {was:08X}"), is: format!("{is:08X}") },
+            });
+        }
+        let Some(was) = self.facts.jedec else { return Ok(Again::Same) };
+        Ok(match self.loader.flash_id()? {
+            is if is == was => Again::Same,
+            is if plausible(is) => {
+                Again::Other { was: DeviceError::id_text(Some(was)), is: DeviceError::id_text(Some(is)) }
+            }
+            is => Again::Nobody(format!("the JEDEC id of its flash reads {}", DeviceError::id_text(Some(is)))),
+        })
+    }
+}
+
 impl WriteFlash for UartFlash {
     fn prove_write_path(&mut self, _: &mut dyn Watch) -> Result<(), DeviceError> {
         // Every command is answered with its own address.
@@ -291,7 +313,7 @@ impl WriteFlash for UartFlash {
 
     fn erase(&mut self, unit: EraseUnit, at: u32) -> Result<(), DeviceError> {
         may_erase(unit, at, self.guard(), self.facts.size)?;
-        self.seen.changed();
+        self.changes(at);
         self.write_speed()?;
         let code = match unit {
             EraseUnit::Sector => EraseCode::Sector,
@@ -324,7 +346,7 @@ impl WriteFlash for UartFlash {
         if data.iter().all(|byte| *byte == 0xFF) {
             return Ok(());
         }
-        self.seen.changed();
+        self.changes(at);
         self.write_speed()?;
         if self.loader.dialect == Dialect::Basic && self.loader.locked {
             self.erase(EraseUnit::Sector, at)?;

@@ -321,6 +321,36 @@ fn another_flash_is_noticed() {
 }
 
 #[test]
+fn a_flash_that_reads_as_nothing_is_no_answer_and_not_another_chip() {
+    for setup in [t_setup(), n_setup()] {
+        for nothing in [0x00, 0xFF] {
+            let (module, mut flash) = attached(setup.clone());
+            let begin = module.bytes(0, 256);
+            module.poke(0, &[nothing; 256]);
+            let error = flash.identify_again().unwrap_err();
+            assert!(matches!(error, DeviceError::NobodyThere { .. }), "{error}");
+            assert_eq!(error.explain().class, crate::problem::Class::NoDevice);
+            module.poke(0, &begin);
+            flash.identify_again().unwrap();
+        }
+    }
+    let (module, mut flash) = attached(n_setup());
+    module.set_faults(Faults::parse("id:ff").unwrap());
+    assert!(matches!(flash.identify_again(), Err(DeviceError::NobodyThere { .. })));
+}
+
+#[test]
+fn a_boot_loader_that_this_program_has_written_is_not_another_chip() {
+    let (module, mut flash) = attached(n_setup().locked(false));
+    flash.erase(EraseUnit::Sector, 0).unwrap();
+    flash.program(0, &sector(7)).unwrap();
+    assert!(module.bytes(0, 4096) == sector(7));
+    flash.identify_again().unwrap();
+    module.poke(0x10, &[0x12, 0x34]);
+    assert!(matches!(flash.identify_again(), Err(DeviceError::OtherChip { .. })));
+}
+
+#[test]
 fn after_a_reboot_the_firmware_runs() {
     for setup in [t_setup(), n_setup()] {
         let (module, mut flash) = attached(setup);

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use bkbench::archive::unfinished;
 use bkbench::device::Level;
-use bkbench::job::{BackupProof, BackupRead, JobSpec, Outcome, Phase, WriteReport, WriteSpec};
-use bkbench::link::WireKind;
+use bkbench::image::rf::MacState;
+use bkbench::job::{BackupProof, BackupRead, Change, JobSpec, Outcome, Phase, WriteReport, WriteSpec};
 use bkbench::link::sim::{Cen, Effect, Faults, Module, Setup};
+use bkbench::link::{LinkSpec, WireKind};
 use bkbench::problem::{Class, Problem};
 use bkbench::session::{Command, LinkState, What};
 
@@ -319,4 +320,110 @@ fn a_write_over_a_programmer_s_spi_goes_on_too() {
         assert!(module.borrow().flash() == wanted, "{text}");
         assert_eq!(module.borrow().stored_status(), status, "{text}: the protection was not put back");
     }
+}
+
+/// A module whose RF block is damaged, and the write that rebuilds it from a proven backup.
+struct Rebuild {
+    folder: tempfile::TempDir,
+    module: Rc<RefCell<Module>>,
+    bench: Bench,
+    spec: WriteSpec,
+    agreed: String,
+    wanted: Vec<u8>,
+}
+
+impl Rebuild {
+    fn over(module: &str, wire: &str, uid: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let link = LinkSpec::parse(&format!("sim:{module}?locked=no&wire={wire}&uid={uid}")).expect("a link");
+        let module = Module::new(Setup::from_spec(&link).expect("a module")).expect("a module");
+        let wanted = module.flash();
+        let module = Rc::new(RefCell::new(module));
+        let mut bench = session(folder.path(), &module);
+        let backup = bench.back_up();
+        let place = bench.view().identity.expect("identified").rf_block.expect("an RF block");
+        let damaged: Vec<u8> = wanted[place.start as usize + 0x30..][..16].iter().map(|byte| !byte).collect();
+        // Connected anew: what was proven on a connection and left alone is not looked at again.
+        drop(bench);
+        module.borrow().poke(place.start + 0x30, &damaged);
+        let mut bench = session(folder.path(), &module);
+        let sector = &wanted[place.start as usize..place.end() as usize];
+        let spec = WriteSpec { change: Change::RfBlock, ..image(sector, Some(place.start), &backup) };
+        let agreed = bench.plan(&spec).expect("a plan").hash.clone();
+        Self { folder, module, bench, spec, agreed, wanted }
+    }
+
+    /// The number of the flash operation that is the `number`-th erase or program from now on.
+    fn operation(&self, number: u64) -> Option<u64> {
+        let counters = self.module.borrow().counters();
+        let erases: u64 = counters.erases.iter().map(|count| u64::from(*count)).sum();
+        Some(counters.programs + counters.status_writes + erases + number)
+    }
+
+    fn start(&mut self) -> Result<Arc<WriteReport>, Problem> {
+        start_write(&mut self.bench, self.folder.path(), self.spec.clone(), self.agreed.clone())
+    }
+}
+
+#[test]
+fn a_rebuild_of_the_rf_block_whose_supply_drops_in_the_middle_goes_on_with_the_same_chip() {
+    // Without unique id only the job tells why the MAC is gone.
+    for (module, wire, uid) in [("cb3s", "uart", "none"), ("wb2s", "spi", "none"), ("wb2s", "spi", "0123456789abcdef")]
+    {
+        for cut in [1, 2] {
+            let text = format!("{module}, {wire}, uid={uid}, the supply drops in change {cut}");
+            let mut rebuild = Rebuild::over(module, wire, uid);
+            let faults = Faults { power_loss: rebuild.operation(cut), ..Faults::default() };
+            rebuild.module.borrow().set_faults(faults);
+            let (plugged, without_mac) = (Rc::clone(&rebuild.module), Rc::new(Cell::new(false)));
+            let seen = Rc::clone(&without_mac);
+            rebuild.bench.on_event(move |event, _| match &event.what {
+                What::Link(LinkState::Away { .. }) => plugged.borrow().power_cycle(),
+                What::Identity(identity) if identity.mac_state != MacState::Own => seen.set(true),
+                _ => {}
+            });
+            let report = rebuild.start().unwrap_or_else(|problem| panic!("{text}: {problem}"));
+            assert_eq!(report.interruptions.len(), 1, "{text}");
+            assert!(rebuild.module.borrow().flash() == rebuild.wanted, "{text}");
+            assert!(without_mac.get() || cut > 1, "{text}: the chip was to lose its MAC");
+        }
+    }
+}
+
+#[test]
+fn a_chip_that_reads_as_blank_while_its_supply_sags_is_looked_for_again() {
+    for uid in ["none", "0123456789abcdef"] {
+        let mut rebuild = Rebuild::over("wb2s", "spi", uid);
+        rebuild.module.borrow().set_faults(Faults { unplug: rebuild.operation(1), ..Faults::default() });
+        let (plugged, held) = (Rc::clone(&rebuild.module), RefCell::new(None));
+        rebuild.bench.on_event(move |event, _| {
+            let What::Link(LinkState::Away { left, .. }) = &event.what else { return };
+            let (module, mut held) = (plugged.borrow(), held.borrow_mut());
+            if *left > Duration::from_secs(50) {
+                let content = held.get_or_insert_with(|| module.flash());
+                module.poke(0, &vec![0xFF; content.len()]);
+                module.plug_in();
+            } else if let Some(content) = held.take() {
+                module.poke(0, &content);
+            }
+        });
+        let report = rebuild.start().unwrap_or_else(|problem| panic!("uid={uid}: {problem}"));
+        assert!(report.interruptions[0].away >= Duration::from_secs(9), "{:?}", report.interruptions);
+        assert!(rebuild.module.borrow().flash() == rebuild.wanted, "uid={uid}");
+    }
+}
+
+#[test]
+fn a_chip_that_reads_as_blank_until_patience_ends_is_no_answer_and_not_another_chip() {
+    let mut rebuild = Rebuild::over("wb2s", "spi", "none");
+    rebuild.module.borrow().set_faults(Faults { unplug: rebuild.operation(1), ..Faults::default() });
+    let plugged = Rc::clone(&rebuild.module);
+    rebuild.bench.on_event(move |event, _| {
+        if matches!(event.what, What::Link(LinkState::Away { .. })) {
+            plugged.borrow().poke(0, &vec![0xFF; 0x20_0000]);
+            plugged.borrow().plug_in();
+        }
+    });
+    let problem = rebuild.start().expect_err("no chip");
+    assert_eq!((problem.class, problem.code), (Class::NoDevice, "E325"), "{problem}");
 }

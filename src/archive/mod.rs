@@ -15,8 +15,9 @@ use crate::image::plausible::Rule;
 use crate::job::ownership::may_be_of;
 use crate::job::{
     BackupRead, BackupSpec, Backups, BackupsHandle, ConnectSpec, Earlier, Identity, Keeper, KeeperHandle, ProvenBackup,
+    Refusal,
 };
-use crate::problem::{Class, Problem};
+use crate::problem::{Class, Explain, Problem};
 use crate::store::part::Part;
 use crate::store::paths::Folders;
 use crate::store::{self, Manifest, Provenance, Saved, Settings, backup};
@@ -89,6 +90,7 @@ pub fn just_made(saved: &Saved, read: &BackupRead) -> ProvenBackup {
         sha256: saved.sha256.clone(),
         chip_key: read.identity.chip_key.clone(),
         jedec: read.identity.flash.jedec.clone(),
+        unique_hash: read.identity.flash.unique_hash.clone(),
         bytes: Arc::clone(&read.bytes),
     }
 }
@@ -155,7 +157,7 @@ pub fn find(settings: &Settings, identity: &Identity) -> Result<Found, Problem> 
         let status = status_bytes(stored.manifest.status());
         let backup = proven(stored);
         let after = unfinished::history(&history, &backup.sha256);
-        if may_be_of(&backup.bytes, backup.jedec.as_ref(), identity, &after) {
+        if may_be_of(&backup, identity, &after) {
             (found.backup, found.status) = (Some(Arc::new(backup)), status);
             return Ok(found);
         }
@@ -189,13 +191,7 @@ pub fn open(path: &Path, identity: &Identity) -> Result<Arc<ProvenBackup>, Probl
     if let (Some(then), Some(now)) = (&provenance.jedec, &identity.flash.jedec)
         && then != now
     {
-        return Err(Problem::new(
-            Class::Refused,
-            "E422",
-            format!("{} was read from a flash with the id {then}, the flash here has {now}", path.display()),
-            "the backup is of another chip (rule 2)",
-            "name a backup of this chip; `bkbench info` shows the newest",
-        ));
+        return Err(Refusal::OtherFlash { path: path.display().to_string() }.explain());
     }
     Ok(Arc::new(proven(stored)))
 }
@@ -215,6 +211,7 @@ fn proven(stored: store::StoredBackup) -> ProvenBackup {
     ProvenBackup {
         sha256: stored.manifest.sha256().to_owned(),
         jedec: stored.manifest.provenance.jedec.clone(),
+        unique_hash: stored.manifest.provenance.unique_hash.clone(),
         chip_key: stored.manifest.provenance.chip_key,
         path: stored.path,
         bytes: stored.bytes,

@@ -19,8 +19,6 @@ use crate::problem::{Class, Explain, Problem};
 use crate::store;
 use crate::units::{SECTOR, Span};
 
-/// The refusal that a typed phrase answers.
-const CONSENT_NEEDED: &str = "E444";
 /// Ranges listed to people after a write that ended early.
 const LISTED: usize = 24;
 
@@ -124,7 +122,7 @@ fn prepared(context: &Context, client: &mut Client, intent: &Intent, consent: &C
         shelf: archive::shelf(&context.settings)?,
     };
     let outcome = match client.run(JobSpec::Prepare(spec.clone())) {
-        Err(problem) if problem.code == CONSENT_NEEDED && spec.consent.is_none() => {
+        Err(problem) if problem.code == Refusal::CONSENT_NEEDED && spec.consent.is_none() => {
             let Some(typed) = ask_consent(client, &problem) else { return Err(problem) };
             spec.consent = Some(typed);
             client.run(JobSpec::Prepare(spec))?

@@ -93,20 +93,6 @@ fn mac_place(block: &[u8]) -> Option<usize> {
     None
 }
 
-/// MACs that many chips show: what firmware falls back to when the RF block is lost, and what a block has that was put
-/// back from a public template (seen in the field, in five threads).
-const DEFAULT_MACS: [[u8; 6]; 2] = [[0xC8, 0x47, 0x8C, 0x42, 0x88, 0x48], [0xC8, 0x47, 0x8C, 0x00, 0x00, 0x00]];
-
-/// Whether many chips show this MAC, so that it names none of them.
-pub fn is_default_mac(mac: &[u8; 6]) -> bool {
-    DEFAULT_MACS.contains(mac)
-}
-
-/// The hashes of those MACs, as [`mac_hash`] makes them.
-pub fn default_mac_hashes() -> [String; 2] {
-    DEFAULT_MACS.map(|mac| mac_hash(&mac))
-}
-
 /// The SHA-256 of a MAC address in hex: names a chip without giving its address away.
 pub fn mac_hash(mac: &[u8; 6]) -> String {
     sha256_hex(mac)

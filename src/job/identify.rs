@@ -141,7 +141,7 @@ impl Identity {
 
     /// Whether the chip shows a MAC that no other chip should show.
     pub fn has_own_mac(&self) -> bool {
-        self.mac_hash.as_ref().is_some_and(|hash| !rf::default_mac_hashes().contains(hash))
+        self.mac_state == MacState::Own
     }
 
     /// Why nothing is written to this chip, whatever the image; `None` when nothing speaks against it.

@@ -3,12 +3,13 @@
 //! explained: by a recorded write of ours, or because firmware itself writes there.
 
 use super::identify::Identity;
-use super::spec::Interrupted;
+use super::spec::{Interrupted, ProvenBackup};
 use super::stray::sector_crcs;
 use crate::codec::beken::chip_crc;
 use crate::image::region::RegionKind;
+use crate::image::rf::{self, MacState};
 use crate::image::tuya::{self, param};
-use crate::image::{Family, Kind, rf};
+use crate::image::{Family, Kind};
 use crate::units::{SECTOR, Span};
 
 /// How the RF block of the chip stands to the one of a backup.
@@ -35,6 +36,8 @@ pub struct Ownership {
     pub unexplained: Vec<u32>,
     /// The two hold the Tuya stores of two devices.
     pub other_device: bool,
+    /// Whether the flash has the unique id that the backup's had; `None` where one of the two does not show it.
+    pub same_flash: Option<bool>,
 }
 
 impl Ownership {
@@ -45,7 +48,7 @@ impl Ownership {
 
     /// Whether everything outside the RF block is explained.
     pub fn is_explained(&self) -> bool {
-        self.unexplained.is_empty() && !self.other_device
+        self.unexplained.is_empty() && !self.other_device && self.same_flash != Some(false)
     }
 
     /// What does not fit, in words.
@@ -57,6 +60,9 @@ impl Ownership {
             RfMatch::Lost if self.default_mac => words.push("the chip shows a default MAC".to_owned()),
             RfMatch::Lost => words.push("the chip shows no MAC".to_owned()),
             RfMatch::Other => words.push("the RF block and its MAC are another chip's".to_owned()),
+        }
+        if self.same_flash == Some(false) {
+            words.push("the flash has another unique id".to_owned());
         }
         if let Some(first) = self.unexplained.first() {
             words.push(match self.unexplained.len() {
@@ -76,12 +82,13 @@ impl Ownership {
 /// Compares a backup with what the whole chip holds. `after` are contents that recorded writes left, as sector CRCs;
 /// `left` is what an unfinished write recorded.
 pub fn ownership(
-    backup: &[u8],
+    backup: &ProvenBackup,
     current: &[u8],
     identity: &Identity,
     after: &[Vec<u32>],
     left: Option<&Interrupted>,
 ) -> Ownership {
+    let (same_flash, backup) = (same_flash(backup, identity), &*backup.bytes);
     let rf = identity.rf_block;
     let torn_rf = |rf: Span| left.is_some_and(|left| left.distrusted.iter().any(|torn| torn.overlaps(rf)));
     let (mut rf_match, default_mac) = rf_match(backup, current, rf);
@@ -108,15 +115,25 @@ pub fn ownership(
     let unexplained: Vec<u32> =
         outside_rf.filter(|index| !explained(*index)).map(|index| index as u32 * SECTOR).collect();
     let other_device = device_of(backup).zip(device_of(current)).is_some_and(|(was, is)| was != is);
-    Ownership { rf: rf_match, default_mac, unexplained, other_device }
+    Ownership { rf: rf_match, default_mac, unexplained, other_device, same_flash }
+}
+
+fn same_flash(backup: &ProvenBackup, identity: &Identity) -> Option<bool> {
+    backup.unique_hash.as_ref().zip(identity.flash.unique_hash.as_ref()).map(|(then, now)| then == now)
+}
+
+/// Whether a backup was read from a flash of another kind or size.
+pub(super) fn is_of_other_flash(backup: &ProvenBackup, identity: &Identity) -> bool {
+    let flash = &identity.flash;
+    let other_kind = backup.jedec.as_ref().zip(flash.jedec.as_ref()).is_some_and(|(then, now)| then != now);
+    other_kind || backup.bytes.len() as u64 != u64::from(flash.size)
 }
 
 /// Whether a backup may be the chip's, by what identifying it has read: rules out what a look at the whole chip would rule
-/// out, at no cost. `jedec` is the id of the flash that the backup was read from.
-pub fn may_be_of(backup: &[u8], jedec: Option<&String>, identity: &Identity, after: &[Vec<u32>]) -> bool {
+/// out, at no cost.
+pub fn may_be_of(backup: &ProvenBackup, identity: &Identity, after: &[Vec<u32>]) -> bool {
     let flash = &identity.flash;
-    let other_flash = jedec.zip(flash.jedec.as_ref()).is_some_and(|(then, now)| then != now);
-    if backup.len() as u64 != u64::from(flash.size) || other_flash {
+    if is_of_other_flash(backup, identity) || same_flash(backup, identity) == Some(false) {
         return false;
     }
     let living = living(identity.chip, flash.size);
@@ -126,7 +143,7 @@ pub fn may_be_of(backup: &[u8], jedec: Option<&String>, identity: &Identity, aft
     };
     let equal = |at: u32, crc: u32| {
         let index = (at / SECTOR) as usize;
-        let was = backup.get(at as usize..(at + SECTOR) as usize).map(chip_crc);
+        let was = backup.bytes.get(at as usize..(at + SECTOR) as usize).map(chip_crc);
         was == Some(crc) || after.iter().any(|known| known.get(index) == Some(&crc))
     };
     identity.seen.iter().all(|(at, crc)| free(*at) || equal(*at, *crc))
@@ -137,7 +154,7 @@ fn rf_match(backup: &[u8], current: &[u8], place: Option<Span>) -> (RfMatch, boo
     let range = place.start as usize..place.end() as usize;
     let mac = |flash: &[u8]| rf::find(flash, place.start).and_then(|block| block.mac);
     let (was, is) = (mac(backup), mac(current));
-    let default_mac = is.as_ref().is_some_and(rf::is_default_mac);
+    let default_mac = MacState::of(is.as_ref()) == MacState::Default;
     let equal = backup.get(range.clone()) == current.get(range);
     let rf = match (was, is) {
         _ if equal => RfMatch::Equal,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::ownership::{Ownership, RfMatch, ownership};
+use super::ownership::{Ownership, RfMatch, is_of_other_flash, ownership};
 use super::plan::{Action, Run, Situation};
 use super::protect::Range;
 use super::refusal::Refusal;
@@ -312,16 +312,14 @@ pub(super) fn guarded(spec: &WriteSpec, situation: &Situation<'_>) -> Option<Spa
 fn owner(spec: &WriteSpec, situation: &Situation<'_>) -> Option<Ownership> {
     let BackupProof::Proven(backup) = &spec.backup else { return None };
     let left = spec.interrupted.as_ref();
-    Some(ownership(&backup.bytes, situation.current, situation.identity, &spec.history, left))
+    Some(ownership(backup, situation.current, situation.identity, &spec.history, left))
 }
 
 /// Refuses a backup that the content of the chip does not show to be its own (rule 2). Where a backup is put back, a person
 /// may vouch for what cannot be measured; for another RF block nobody can.
 fn check_owner(spec: &WriteSpec, situation: &Situation<'_>, backup: &ProvenBackup) -> Result<(), Refusal> {
     let path = || backup.path.display().to_string();
-    let flash = &situation.identity.flash;
-    let other_flash = backup.jedec.as_ref().zip(flash.jedec.as_ref()).is_some_and(|(then, now)| then != now);
-    if backup.bytes.len() as u64 != u64::from(flash.size) || other_flash {
+    if is_of_other_flash(backup, situation.identity) {
         return Err(Refusal::OtherFlash { path: path() });
     }
     let Some(owner) = owner(spec, situation) else { return Ok(()) };
@@ -332,13 +330,17 @@ fn check_owner(spec: &WriteSpec, situation: &Situation<'_>, backup: &ProvenBacku
         return Err(Refusal::NotThisChip { path: path(), words: owner.words() });
     }
     let lost = owner.rf == RfMatch::Lost;
-    if owner.rf == RfMatch::Other || (lost && !spec.mac_lost && spec.consent.is_none()) {
+    if owner.rf == RfMatch::Other
+        || owner.same_flash == Some(false)
+        || (lost && !spec.mac_lost && spec.consent.is_none())
+    {
         return Err(Refusal::ForeignBackup { path: path(), words: owner.words(), lost });
     }
     if owner.is_explained() {
         return Ok(());
     }
-    let phrase = if owner.rf == RfMatch::Equal && !owner.default_mac { CONSENT_PHRASE } else { STRONG_CONSENT_PHRASE };
+    let tied = owner.same_flash == Some(true) || (owner.rf == RfMatch::Equal && !owner.default_mac);
+    let phrase = if tied { CONSENT_PHRASE } else { STRONG_CONSENT_PHRASE };
     match spec.consent.as_deref() {
         Some(typed) if typed == phrase || typed == STRONG_CONSENT_PHRASE => Ok(()),
         _ => Err(Refusal::ConsentNeeded { path: path(), words: owner.words(), phrase }),

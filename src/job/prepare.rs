@@ -228,8 +228,7 @@ impl Road<'_> {
             let open = |path: PathBuf| shelf.open(&path);
             // Half-written, a chip differs from its backup anywhere.
             let fits = |backup: &Arc<ProvenBackup>| {
-                !records.is_empty()
-                    || may_be_of(&backup.bytes, backup.jedec.as_ref(), known, &shelf.history(&backup.sha256))
+                !records.is_empty() || may_be_of(backup, known, &shelf.history(&backup.sha256))
             };
             shelf.backups(known).map(|paths| paths.into_iter().filter_map(open).filter(fits).collect::<Vec<_>>())
         });
@@ -362,9 +361,8 @@ impl Road<'_> {
         }
         for backup in self.made.iter().chain(&seen.candidates) {
             let history = on_shelf(self.device, self.spec, |shelf| Ok(shelf.history(&backup.sha256)))?;
-            let owner = meanwhile(self.device, || {
-                ownership(&backup.bytes, &seen.current, &seen.identity, &history, left.as_ref())
-            });
+            let owner =
+                meanwhile(self.device, || ownership(backup, &seen.current, &seen.identity, &history, left.as_ref()));
             if owner.is_proven() {
                 if self.made.is_none() {
                     self.said.push(format!("backup of this chip: {}", backup.path.display()));
@@ -391,11 +389,11 @@ impl Road<'_> {
         seen: &Seen,
         passes: &mut Passes,
     ) -> Result<(), JobError> {
-        let owner =
-            meanwhile(self.device, || ownership(&backup.bytes, &seen.current, &seen.identity, &wish.history, None));
+        let owner = meanwhile(self.device, || ownership(backup, &seen.current, &seen.identity, &wish.history, None));
         let fits = backup.bytes.len() == seen.current.len();
         let lost = owner.rf == RfMatch::Lost && !wish.mac_lost;
-        if !fits || lost || owner.is_explained() || owner.rf == RfMatch::Other {
+        let other = owner.rf == RfMatch::Other || owner.same_flash == Some(false);
+        if !fits || lost || owner.is_explained() || other {
             return Ok(());
         }
         let whole = seen.candidates.iter().any(|kept| *kept.bytes == *seen.current);

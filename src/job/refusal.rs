@@ -213,6 +213,11 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// Code of the refusal that a typed phrase answers ([`Refusal::ConsentNeeded`]).
+    pub const CONSENT_NEEDED: &str = "E444";
+}
+
 impl Explain for Refusal {
     fn explain(&self) -> Problem {
         let what = self.to_string();
@@ -334,7 +339,7 @@ impl Explain for Refusal {
                 "name a backup of this chip; `bkbench info` shows the newest".to_owned(),
             ),
             Self::ConsentNeeded { phrase, .. } => (
-                "E444",
+                Self::CONSENT_NEEDED,
                 "firmware updated itself over the air, another tool wrote to the chip, or the backup is of another chip with \
                  the same MAC (rule 2)",
                 format!("if you know that the backup is of this chip, add --this-chip {phrase:?}"),

@@ -364,6 +364,8 @@ pub struct ProvenBackup {
     pub chip_key: String,
     /// JEDEC id of its flash, where the link showed it.
     pub jedec: Option<String>,
+    /// SHA-256 of the unique id of its flash, where the link showed it.
+    pub unique_hash: Option<String>,
     /// The whole chip.
     pub bytes: Arc<[u8]>,
 }

@@ -23,6 +23,8 @@ pub struct Unfinished {
     pub jedec: Option<String>,
     /// Size of the flash in bytes, where it was recorded.
     pub size: Option<u32>,
+    /// SHA-256 of the unique id of the flash, where the link showed it.
+    pub unique_hash: Option<String>,
     /// Whether any sector was touched at all.
     pub touched: bool,
     /// The backup that was recorded, even where it is gone: for the remedy.
@@ -61,11 +63,16 @@ impl Unfinished {
         if contradict(self.jedec.as_ref(), flash.jedec.as_ref()) || self.size.is_some_and(|size| size != flash.size) {
             return false;
         }
+        let same_part = self.unique_hash.as_ref().zip(flash.unique_hash.as_ref()).map(|(then, now)| then == now);
+        if same_part == Some(false) {
+            return false;
+        }
         let left = self.left();
         if left.before.is_empty() && left.after.is_empty() {
             return self.chip_key == identity.chip_key || self.lost_its_mac(identity, &left);
         }
-        self.rf_fits(identity, sectors, &left, current) && self.strangers(identity, sectors, &left) <= FEW
+        let rf_fits = same_part == Some(true) || self.rf_fits(identity, sectors, &left, current);
+        rf_fits && self.strangers(identity, sectors, &left) <= FEW
     }
 
     /// A record that holds no CRCs: only a torn RF block can explain that the chip is called otherwise.

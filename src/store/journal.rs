@@ -37,6 +37,9 @@ pub struct Head {
     pub chip_key: String,
     /// JEDEC id of its flash, where the link shows it.
     pub jedec: Option<String>,
+    /// SHA-256 of the unique id of its flash, where the link shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unique_hash: Option<String>,
     /// Size of its flash in bytes; records of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u32>,
@@ -291,6 +294,7 @@ mod tests {
             time: Timestamp::UNIX_EPOCH,
             chip_key: "mac-1".to_owned(),
             jedec: None,
+            unique_hash: None,
             size: None,
             chip: Some(Family::Bk7231T),
             plan: "hash".to_owned(),

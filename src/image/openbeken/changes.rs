@@ -155,14 +155,19 @@ impl Sector {
             name: format!("flag {number} ({})", flags::meaning(number)),
             raw: vec![u8::from(on)],
             shown: if on { "on" } else { "off" }.to_owned(),
-            place: vec![at..at + 1],
+            place: std::iter::once(at..at + 1).collect(),
         }
     }
 
     fn text(&self, name: &str, place: &Range<usize>, shown: impl Fn(&[u8]) -> String) -> Field {
         let raw = self.config.raw_text(place);
         let shown = if raw.is_empty() { "empty".to_owned() } else { shown(raw) };
-        Field { name: name.to_owned(), raw: raw.to_vec(), shown, place: vec![place.start..place.start + raw.len()] }
+        Field {
+            name: name.to_owned(),
+            raw: raw.to_vec(),
+            shown,
+            place: std::iter::once(place.start..place.start + raw.len()).collect(),
+        }
     }
 
     /// A text in one line, without the end of either MAC address.

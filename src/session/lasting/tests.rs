@@ -1,7 +1,7 @@
 use super::*;
 use crate::device::{Abilities, Facts, UniqueId, Unwatched};
 use crate::image::Family;
-use crate::job::{BackupProof, Change, WriteSpec};
+use crate::job::{Change, WriteSpec};
 use crate::link::sim::{Module, Setup};
 use crate::link::{LinkInfo, WireKind};
 
@@ -40,16 +40,7 @@ impl Seen {
 }
 
 fn write(change: Change) -> JobSpec {
-    let spec = WriteSpec {
-        change,
-        name: "b.bin".to_owned(),
-        image: Vec::new().into(),
-        at: None,
-        mac_lost: false,
-        backup: BackupProof::None,
-        protect_after: false,
-        interrupted: None,
-    };
+    let spec = WriteSpec::new(change, "b.bin", None, Vec::new().into());
     JobSpec::Write { spec, agreed: String::new(), journal: None }
 }
 

@@ -144,6 +144,7 @@ impl Bench {
                     sha256: bkbench::image::sha256_hex(&read.bytes),
                     chip_key: read.identity.chip_key.clone(),
                     jedec: read.identity.flash.jedec.clone(),
+                    unique_hash: read.identity.flash.unique_hash.clone(),
                     bytes: read.bytes.clone(),
                 }))
             }

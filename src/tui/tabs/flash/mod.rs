@@ -13,7 +13,7 @@ use super::{Tab, TabId};
 use crate::job::backup::BackupSpec;
 use crate::job::{
     AlreadyThere, BYPASS_PHRASE, BackupProof, CONSENT_PHRASE, Intent, JobSpec, Outcome, PrepareSpec, Prepared, Ready,
-    STRONG_CONSENT_PHRASE,
+    Refusal, STRONG_CONSENT_PHRASE,
 };
 use crate::problem::Problem;
 use crate::session::{Ended, Event, LinkState, What};
@@ -58,8 +58,6 @@ const KEYS: &[Bind<Action>] = &[
 
 /// Titles of the jobs that carry a plan out.
 const WRITES: [&str; 5] = ["write", "erase", "restore", "rebuild RF block", "configure"];
-/// The refusal that a typed phrase answers: content does not show whose the backup is.
-const CONSENT_NEEDED: &str = "E444";
 
 /// What is known about the write on this tab.
 #[derive(Default)]
@@ -209,7 +207,7 @@ impl Flash {
             (Stage::Planning(_), Err(_)) if ended.job.title == "plan" && ended.cancelled() => {}
             (Stage::Planning(spec), Err(problem)) if ended.job.title == "plan" => {
                 self.stage = Stage::Refused(problem.clone());
-                if problem.code == CONSENT_NEEDED && spec.consent.is_none() {
+                if problem.code == Refusal::CONSENT_NEEDED && spec.consent.is_none() {
                     return Self::ask_consent(&spec, problem);
                 }
             }

@@ -111,8 +111,12 @@ pub enum Command {
         /// Flash offset; the image's content decides when left out
         #[arg(long, value_parser = parse_size, value_name = "ADDRESS")]
         at: Option<u32>,
-        /// Then set OpenBeken up as this TOML or JSON file says: Wi-Fi, MQTT, name, pins, start-up command. Passwords
-        /// are asked for, or come out of files that only you can read
+        /// Also set OpenBeken up as this TOML or JSON file says; what it omits stays as it is
+        ///
+        /// Keys: name, short_name, command (the start-up command), flags, template (a file with pins and command), pins
+        /// ("factory", or a table: 26 = "Rel;1"), and the tables [wifi] and [wifi2] (ssid, password_file or password),
+        /// [mqtt] (host, port, user, password_file or password, client_id, group). Passwords that it does not hold are
+        /// asked for, or come out of files that only you can read
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
         #[command(flatten)]

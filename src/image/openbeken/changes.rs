@@ -83,7 +83,8 @@ struct Field {
     /// What is compared: zero or empty where nothing is set.
     raw: Vec<u8>,
     shown: String,
-    place: Vec<Range<usize>>,
+    /// Offsets of its bytes.
+    place: Vec<usize>,
 }
 
 impl Sector {
@@ -145,7 +146,7 @@ impl Sector {
     fn number(&self, name: &str, at: usize, kind: Kind) -> Field {
         let place = at..at + kind.len();
         let raw = self.bytes(&place).to_vec();
-        Field { name: name.to_owned(), shown: kind.shown(&raw), raw, place: vec![place] }
+        Field { name: name.to_owned(), shown: kind.shown(&raw), raw, place: place.collect() }
     }
 
     fn flag(&self, number: u8) -> Field {
@@ -155,19 +156,14 @@ impl Sector {
             name: format!("flag {number} ({})", flags::meaning(number)),
             raw: vec![u8::from(on)],
             shown: if on { "on" } else { "off" }.to_owned(),
-            place: std::iter::once(at..at + 1).collect(),
+            place: vec![at],
         }
     }
 
     fn text(&self, name: &str, place: &Range<usize>, shown: impl Fn(&[u8]) -> String) -> Field {
         let raw = self.config.raw_text(place);
         let shown = if raw.is_empty() { "empty".to_owned() } else { shown(raw) };
-        Field {
-            name: name.to_owned(),
-            raw: raw.to_vec(),
-            shown,
-            place: std::iter::once(place.start..place.start + raw.len()).collect(),
-        }
+        Field { name: name.to_owned(), raw: raw.to_vec(), shown, place: place.clone().take(raw.len()).collect() }
     }
 
     /// A text in one line, without the end of either MAC address.
@@ -182,7 +178,7 @@ impl Sector {
     fn mac(&self) -> Field {
         let raw = self.bytes(&MAC).to_vec();
         let shown = if all(&raw, 0) { "empty" } else { "set" }.to_owned();
-        Field { name: "MAC address".to_owned(), raw, shown, place: vec![MAC] }
+        Field { name: "MAC address".to_owned(), raw, shown, place: MAC.collect() }
     }
 
     fn pin(&self, pin: usize) -> Field {
@@ -193,17 +189,16 @@ impl Sector {
             (_, 0) => (vec![role, channel, 0], format!("{};{channel}", roles::name_of(role))),
             _ => (vec![role, channel, channel2], format!("{};{channel};{channel2}", roles::name_of(role))),
         };
-        let place = places.map(|at| at..at + 1);
         // The channels of a pin without a role mean nothing.
-        Field { name: format!("P{pin}"), place: place[..if role == 0 { 1 } else { 3 }].to_vec(), raw, shown }
+        Field { name: format!("P{pin}"), place: places[..if role == 0 { 1 } else { 3 }].to_vec(), raw, shown }
     }
 
     /// Bytes that differ outside all fields.
     fn rest(&self, after: &Self, old: &[Field], new: &[Field]) -> Option<FieldChange> {
         let mut known = vec![false; LEN];
         known[..4].fill(true);
-        for place in old.iter().chain(new).flat_map(|field| &field.place) {
-            known[place.clone()].fill(true);
+        for at in old.iter().chain(new).flat_map(|field| &field.place) {
+            known[*at] = true;
         }
         let (before, after) = (&self.config.bytes, &after.config.bytes);
         let count = (0..LEN).filter(|at| !known[*at] && before.get(*at) != after.get(*at)).count();

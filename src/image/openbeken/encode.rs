@@ -80,7 +80,7 @@ pub enum EncodeError {
     /// A text does not fit its field.
     #[error("{field} has {len} bytes, and {most} bytes fit")]
     TooLong {
-        /// JSON name of the field.
+        /// The field, in words.
         field: &'static str,
         /// Bytes of the text.
         len: usize,
@@ -90,13 +90,13 @@ pub enum EncodeError {
     /// A text holds a byte that ends it or confuses the firmware.
     #[error("{field} holds a control character")]
     ControlCharacter {
-        /// JSON name of the field.
+        /// The field, in words.
         field: &'static str,
     },
     /// No network takes a password of this length.
     #[error("{field} has {len} bytes; a Wi-Fi password has 8 to {LONGEST_PASSPHRASE} bytes, an open network none")]
     ShortPassword {
-        /// JSON name of the field.
+        /// The field, in words.
         field: &'static str,
         /// Bytes of the text.
         len: usize,
@@ -104,13 +104,13 @@ pub enum EncodeError {
     /// 64 bytes that are not a key.
     #[error("{field} has 64 bytes, but they are not hex digits; a Wi-Fi password has up to {LONGEST_PASSPHRASE} bytes")]
     NotAKey {
-        /// JSON name of the field.
+        /// The field, in words.
         field: &'static str,
     },
     /// A text that must not be empty.
     #[error("{field} is empty")]
     Empty {
-        /// JSON name of the field.
+        /// The field, in words.
         field: &'static str,
     },
     /// Port 0.
@@ -227,7 +227,7 @@ fn set(bytes: &mut [u8], chip: Family, wanted: &Settings) -> Result<(), EncodeEr
         put_text(bytes, name, text)?;
     }
     if let Some(text) = &wanted.start_up {
-        put(bytes, "start_up_command", START_UP, text, 1)?;
+        put(bytes, "start-up command", START_UP, text, 1)?;
     }
     match wanted.mqtt_port {
         Some(0) => return Err(EncodeError::PortZero),
@@ -324,22 +324,23 @@ fn put_text(bytes: &mut [u8], name: &'static str, text: &str) -> Result<(), Enco
     let Some(field) = TEXTS.iter().find(|field| field.name == name) else {
         return Err(EncodeError::NotReadBack);
     };
+    let label = field.label;
     let network = matches!(name, "wifi_ssid" | "wifi_ssid2");
     if network && text.len() > LONGEST_SSID {
-        return Err(EncodeError::TooLong { field: name, len: text.len(), most: LONGEST_SSID });
+        return Err(EncodeError::TooLong { field: label, len: text.len(), most: LONGEST_SSID });
     }
     if text.is_empty() && NEVER_EMPTY.contains(&name) {
-        return Err(EncodeError::Empty { field: name });
+        return Err(EncodeError::Empty { field: label });
     }
     if text.contains(is_blank) {
-        return Err(EncodeError::ControlCharacter { field: name });
+        return Err(EncodeError::ControlCharacter { field: label });
     }
     let password = matches!(name, "wifi_password" | "wifi_password2");
     if password {
-        check_password(name, text)?;
+        check_password(label, text)?;
     }
     // A key of 64 hex digits fills the first password's field to its end, and the firmware reads it so.
-    put(bytes, name, field.place.clone(), text, usize::from(!password))
+    put(bytes, label, field.place.clone(), text, usize::from(!password))
 }
 
 /// A Wi-Fi password: none for an open network, a passphrase, or a key.

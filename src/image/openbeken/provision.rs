@@ -36,6 +36,7 @@ pub fn sector(
     wanted: &Provisioning,
     factory: Option<&[u8]>,
 ) -> Result<Configured, EncodeError> {
+    chip.config_sector().ok_or(EncodeError::UnknownChip)?;
     let present = encode::base_of(base)?;
     let replaced_damaged = present.is_none() && base.starts_with(MAGIC);
     let mut settings = wanted.settings.clone();

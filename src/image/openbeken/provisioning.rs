@@ -22,9 +22,8 @@
 //!
 //! `password = "…"` may stand in place of `password_file` where nobody else may read the file.
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::encode::{PinSetting, Settings};
 use crate::image::finding::Severity;
@@ -95,7 +94,35 @@ pub enum Pins {
     /// A word: `"factory"`.
     Source(PinWord),
     /// Roles and channels by GPIO number.
-    Table(BTreeMap<String, String>),
+    Table(PinTable),
+}
+
+/// GPIO numbers with `Role;channel`, as they stand in the file: a pin that is named twice is there twice.
+#[derive(Clone)]
+pub struct PinTable(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for PinTable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = PinTable;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a table of pins")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PinTable, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(PinTable(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(Pairs)
+    }
 }
 
 /// A source of pins that has a name.
@@ -210,6 +237,21 @@ impl ProvisioningFile {
         all.any(|password| !password.is_empty())
     }
 
+    /// Two keys for one thing.
+    fn contradiction(&self) -> Option<String> {
+        let twice = |password: &Option<String>, file: &Option<String>| password.is_some() && file.is_some();
+        let wifi = |wifi: &Option<Wifi>| wifi.as_ref().is_some_and(|wifi| twice(&wifi.password, &wifi.password_file));
+        let mqtt = self.mqtt.as_ref().is_some_and(|mqtt| twice(&mqtt.password, &mqtt.password_file));
+        let twice = [
+            (self.pins.is_some() && self.template.is_some(), "pins and template"),
+            (wifi(&self.wifi), "password and password_file under [wifi]"),
+            (wifi(&self.wifi2), "password and password_file under [wifi2]"),
+            (mqtt, "password and password_file under [mqtt]"),
+        ];
+        let (_, both) = twice.into_iter().find(|(twice, _)| *twice)?;
+        Some(format!("it has both {both}; keep one of them"))
+    }
+
     /// Joins the file with the passwords and the template that it refers to (name and content).
     ///
     /// # Errors
@@ -220,13 +262,11 @@ impl ProvisioningFile {
         passwords: &Passwords,
         template: Option<(&str, &[u8])>,
     ) -> Result<Provisioning, ProvisioningError> {
-        if self.pins.is_some() && self.template.is_some() {
-            return Err(ProvisioningError::File("it has both pins and template; keep one of them".to_owned()));
-        }
+        self.contradiction().map_or(Ok(()), |why| Err(ProvisioningError::File(why)))?;
         let mut settings = self.settings(passwords);
         let pins = match (&self.pins, template) {
             (Some(Pins::Table(table)), _) => {
-                settings.pins = Some(pin_settings(table)?);
+                settings.pins = Some(pin_settings(&table.0)?);
                 PinSource::File
             }
             (Some(Pins::Source(PinWord::Factory)), _) => PinSource::Factory,
@@ -282,7 +322,7 @@ fn template_settings(name: &str, content: &[u8]) -> Result<(Vec<PinSetting>, Opt
     if let Some(lint) = checked.lints.iter().find(|lint| lint.severity == Severity::Error) {
         return Err(unusable(format!("line {}, column {}: {}", lint.line, lint.column, lint.what)));
     }
-    let table = checked.pins.into_iter().map(|(pin, value)| (pin.to_string(), value)).collect();
+    let table: Vec<_> = checked.pins.into_iter().map(|(pin, value)| (pin.to_string(), value)).collect();
     let pins = pin_settings(&table).map_err(|error| unusable(error.to_string()))?;
     let json: serde_json::Value =
         serde_json::from_str(text).map_err(|error| unusable(format!("line {}: it is not JSON", error.line())))?;
@@ -295,7 +335,7 @@ fn template_settings(name: &str, content: &[u8]) -> Result<(Vec<PinSetting>, Opt
 }
 
 /// Pins from GPIO numbers and `Role;channel` or `Role;channel;second channel`.
-fn pin_settings(table: &BTreeMap<String, String>) -> Result<Vec<PinSetting>, ProvisioningError> {
+fn pin_settings(table: &[(String, String)]) -> Result<Vec<PinSetting>, ProvisioningError> {
     let mut pins: Vec<PinSetting> = Vec::new();
     for (number, value) in table {
         let bad = |why: String| ProvisioningError::File(format!("pin {number}: {why}"));
@@ -342,12 +382,17 @@ mod tests {
         let toml = "name = \"plug\"\nflags = 1024\n[wifi]\nssid = \"net\"\n[mqtt]\nhost = \"h\"\nport = 1884\n[pins]\n26 = \"Rel;1\"\n10 = \"Button\"\n6 = \"Btn;2;3\"\n";
         let json = r#"{"name": "plug", "flags": 1024, "wifi": {"ssid": "net"}, "mqtt": {"host": "h", "port": 1884},
             "pins": {"26": "Rel;1", "10": "Button", "6": "Btn;2;3"}}"#;
-        let (one, other) = (resolved(toml).unwrap(), resolved(json).unwrap());
+        let sorted = |text: &str| {
+            let mut made = resolved(text).unwrap();
+            made.settings.pins.as_mut().unwrap().sort_by_key(|set| set.pin);
+            made
+        };
+        let (one, other) = (sorted(toml), sorted(json));
         assert_eq!(one, other);
-        assert_eq!(resolved(&format!("\u{feff}{toml}")).unwrap(), one, "a byte order mark is skipped");
+        assert_eq!(sorted(&format!("\u{feff}{toml}")), one, "a byte order mark is skipped");
         assert_eq!(one.settings.texts["long_name"], "plug");
         let set = |pin, role, channel, channel2| PinSetting { pin, role, channel, channel2 };
-        assert_eq!(one.settings.pins.unwrap(), [set(10, 3, 0, None), set(26, 1, 1, None), set(6, 3, 2, Some(3))]);
+        assert_eq!(one.settings.pins.unwrap(), [set(6, 3, 2, Some(3)), set(10, 3, 0, None), set(26, 1, 1, None)]);
     }
 
     #[test]
@@ -366,8 +411,20 @@ mod tests {
             let error = ProvisioningFile::parse(text.as_bytes()).err().unwrap().to_string();
             assert_eq!(error, "line 2: pins is neither a table nor \"factory\"");
         }
-        let both = parsed("template = \"a.json\"\npins = \"factory\"").resolve(&Passwords::default(), None);
-        assert!(both.unwrap_err().to_string().contains("both pins and template"));
+    }
+
+    #[test]
+    fn two_keys_for_one_thing_are_refused() {
+        for (text, both) in [
+            ("template = \"a.json\"\npins = \"factory\"", "both pins and template"),
+            ("[wifi]\nssid = \"a\"\npassword = \"\"\npassword_file = \"b\"", "under [wifi]"),
+            ("[wifi2]\nssid = \"a\"\npassword = \"\"\npassword_file = \"b\"", "under [wifi2]"),
+            ("[mqtt]\npassword = \"\"\npassword_file = \"b\"", "under [mqtt]"),
+            ("{\"pins\": {\"26\": \"Rel;1\", \"26\": \"Rel;2\"}}", "pin 26: it is named twice"),
+        ] {
+            let refused = resolved(text).unwrap_err().to_string();
+            assert!(refused.contains(both), "{refused}");
+        }
     }
 
     #[test]
@@ -393,7 +450,7 @@ mod tests {
             ("26 = \"Reley;1\"", "pin 26: \"Reley\" is not a role; did you mean Rel?"),
             ("x = \"Rel;1\"", "pin x: this is not a GPIO number"),
             ("300 = \"Rel;1\"", "pin 300: this is not a GPIO number"),
-            ("6 = \"Rel;1\"\n06 = \"Rel;2\"", "pin 6: it is named twice"),
+            ("06 = \"Rel;2\"\n6 = \"Rel;1\"", "pin 6: it is named twice"),
             ("6 = \"Rel;one\"", "pin 6: \"one\" is not a channel"),
             ("6 = \"Rel;1;2;3\"", "pin 6: more than two channels"),
         ] {

@@ -109,12 +109,12 @@ fn texts_that_do_not_fit_are_refused_without_their_value() {
     assert!(with("wifi_ssid", &"n".repeat(33)).is_err());
     assert!(with("wifi_password", &"a".repeat(64)).is_ok(), "a key of 64 hex digits");
     assert!(with("wifi_password", "").is_ok(), "an open network");
-    assert_eq!(with("wifi_password", "1234567"), Err(EncodeError::ShortPassword { field: "wifi_password", len: 7 }));
+    assert_eq!(with("wifi_password", "1234567"), Err(EncodeError::ShortPassword { field: "Wi-Fi password", len: 7 }));
     assert_eq!(
         with("short_name", &"n".repeat(32)),
-        Err(EncodeError::TooLong { field: "short_name", len: 32, most: 31 })
+        Err(EncodeError::TooLong { field: "short name", len: 32, most: 31 })
     );
-    assert_eq!(with("mqtt_host", "a\0b"), Err(EncodeError::ControlCharacter { field: "mqtt_host" }));
+    assert_eq!(with("mqtt_host", "a\0b"), Err(EncodeError::ControlCharacter { field: "MQTT server" }));
     let pins = Settings {
         pins: Some(vec![PinSetting { pin: 32, role: 1, channel: 0, channel2: None }]),
         ..Settings::default()

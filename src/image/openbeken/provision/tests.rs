@@ -139,19 +139,19 @@ fn what_the_chip_or_openbeken_does_not_have_is_refused_with_the_reason() {
         ("[pins]\n26 = \"Rel;64\"", "P26: channel 64 does not exist, channels are 0 to 63"),
         ("[pins]\n26 = \"Btn;1;200\"", "P26: channel 200 does not exist"),
         ("[mqtt]\nport = 0", "the MQTT port is 0"),
-        ("[mqtt]\nclient_id = \"\"", "mqtt_client_id is empty"),
-        ("short_name = \"\"", "short_name is empty"),
-        ("name = \"\"", "long_name is empty"),
-        ("name = \"a\\nb\"", "long_name holds a control character"),
-        ("command = \"a\\u0007b\"", "start_up_command holds a control character"),
-        ("name = \"台所のスイッチ台所のスイッチ台所のスイッチ台\"", "long_name has 66 bytes, and 63 bytes fit"),
-        ("short_name = \"台所のスイッチ台所のス\"", "short_name has 33 bytes, and 31 bytes fit"),
-        ("[wifi]\nssid = \"ččččččččččččččččč\"\npassword = \"\"", "wifi_ssid has 34 bytes, and 32 bytes fit"),
-        ("[wifi]\nssid = \"a\"\npassword = \"čč\"", "wifi_password has 4 bytes; a Wi-Fi password has 8 to 63 bytes"),
+        ("[mqtt]\nclient_id = \"\"", "MQTT client id is empty"),
+        ("short_name = \"\"", "short name is empty"),
+        ("name = \"\"", ": name is empty"),
+        ("name = \"a\\nb\"", ": name holds a control character"),
+        ("command = \"a\\u0007b\"", "start-up command holds a control character"),
+        ("name = \"台所のスイッチ台所のスイッチ台所のスイッチ台\"", ": name has 66 bytes, and 63 bytes fit"),
+        ("short_name = \"台所のスイッチ台所のス\"", "short name has 33 bytes, and 31 bytes fit"),
+        ("[wifi]\nssid = \"ččččččččččččččččč\"\npassword = \"\"", "Wi-Fi name has 34 bytes, and 32 bytes fit"),
+        ("[wifi]\nssid = \"a\"\npassword = \"čč\"", "Wi-Fi password has 4 bytes; a Wi-Fi password has 8 to 63 bytes"),
         ("pins = \"factory\"", "pins = \"factory\": there is no backup"),
     ] {
         let refused = sector(&ERASED, CHIP, MAC, &wanted(file), None).err();
-        let refused = refused.unwrap_or_else(|| panic!("{file} was accepted")).to_string();
+        let refused = refused.unwrap_or_else(|| panic!("{file} was accepted")).explain().what;
         assert!(refused.contains(why), "{file}: {refused}");
     }
     let none = sector(&ERASED, CHIP, MAC, &wanted("pins = \"factory\""), Some(&[0; 4096])).err().unwrap();
@@ -166,6 +166,15 @@ fn analogue_inputs_are_those_of_the_chip() {
     assert!(sector(&ERASED, Family::Bk7231N, MAC, &battery, None).is_ok());
     assert!(battery.check().is_ok(), "the chip is not known yet");
     assert!(wanted("[pins]\n10 = \"PWM;1\"").check().is_err());
+}
+
+#[test]
+fn where_another_chip_keeps_its_configuration_is_not_known() {
+    let base = made(&ERASED, "", None).sector;
+    for base in [&ERASED[..], &base] {
+        let refused = sector(base, Family::Other, MAC, &wanted("name = \"x\""), None).err();
+        assert_eq!(refused, Some(EncodeError::UnknownChip));
+    }
 }
 
 #[test]

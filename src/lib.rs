@@ -94,7 +94,7 @@
 //! - **Time is the link's**: a job's events carry the time of the link's own clock, so that rates over the simulated
 //!   module are those of the module.
 //! - **A write records itself** ([`job::Journal`]): before a group is touched and after it was proven, a line reaches the
-//!   disk. The next start finds the unfinished write of the connected chip ([`archive::unfinished`]); sectors that were
+//!   disk. The next start finds the unfinished write of the connected chip ([`job::Unfinished`]); sectors that were
 //!   begun and not proven are *distrusted*, and the plan erases them again whatever they read.
 //! - **A lost cable takes the same road as a killed process** (`session::lasting`, [`job::Interruption`]): the device and
 //!   its reset line are let go, the same port is waited for, the chip is identified anew, and the job begins again on what it
@@ -104,11 +104,14 @@
 //! - **The computer is a folder** ([`link::host`]): what `links` and `doctor` say is worked out from the files of `/sys`,
 //!   `/proc` and `/etc` below a root, so that computers that are not at hand are tested. Nothing there opens a port.
 //! - **The supply is watched where jobs report** ([`link::supply`]): the session's runner samples it, so no job knows.
-//! - **A front end hands files in as traits** ([`job::Handed`]), because jobs open none.
+//! - **A front end hands files in as traits** ([`job::Handed`], [`job::Shelf`]), because jobs open none.
 //! - **Faults of the line are met with patience, then with a lower speed** ([`device::ReadFlash::slow_down`]); a sector that
 //!   reads back wrong is erased and written again.
-//! - **A chip is known by its MAC** ([`job::Identity::chip_key`], a hash), the one thing that both wires show and no
-//!   two chips share. Backups are found by it.
+//! - **A chip is known by its content** ([`job::ownership`]). A MAC is shared by whole batches and lost with the RF block; it
+//!   only names files. A backup is a chip's when every sector that differs is explained: by a recorded write, or because
+//!   firmware writes there. An unfinished write is found the same way, whatever the chip is called by now.
+//! - **One road into a write** ([`job::prepare`]): screen and commands hand in an [`job::Intent`] and get a plan to agree to.
+//!   Image and configuration are one plan, one journal, one proof.
 
 pub mod problem;
 pub mod units;

@@ -19,6 +19,7 @@ mod layers;
 mod network;
 #[cfg(unix)]
 mod outlive;
+mod ownership;
 mod patience;
 #[cfg(unix)]
 mod public_tools;

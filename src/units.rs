@@ -129,6 +129,17 @@ pub fn parse_size(text: &str) -> Result<u32, String> {
     value.checked_mul(factor).ok_or_else(bad)
 }
 
+/// A number of things in words: `1 sector`, `2 sectors`. `word` is the thing in the singular; one that ends in a hiss takes
+/// `es`.
+pub fn counted(count: u64, word: &str) -> String {
+    let ending = match word {
+        _ if count == 1 => "",
+        _ if word.ends_with('s') || word.ends_with("ch") || word.ends_with('x') => "es",
+        _ => "s",
+    };
+    format!("{count} {word}{ending}")
+}
+
 /// Writes a byte count for people: `512 B`, `44 KiB`, `2 MiB`, `1.2 MiB`.
 pub fn size_text(bytes: u64) -> String {
     const KIB: u64 = 1024;

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{Context, Failure};
-use crate::link::WireKind;
+use crate::link::{LinkSpec, WireKind};
 use crate::link::host::Host;
-use crate::link::host::doctor::{self, Check, Diagnosis, State, Surroundings, Terminal};
-use crate::problem::{Class, Problem};
+use crate::link::host::doctor::{self, Check, Diagnosis, State, Surroundings, Terminal, Wanted};
+use crate::problem::{Class, Explain, Problem};
 
 /// `doctor`: looks at this computer, or at copies of another one's files. Ends well only when at least one wire is
 /// ready.
@@ -18,7 +18,10 @@ pub(super) fn doctor(context: &Context, root: Option<&Path>) -> Result<(), Failu
         None => Host::here(),
         Some(folder) => super::host::copied(folder)?,
     };
-    let around = Surroundings { terminal: terminal(), disk: disk(context), cen: context.settings.cen };
+    let link = super::link_text(&context.args, &context.settings);
+    let link = link.map(|text| LinkSpec::parse(&text)).transpose().map_err(|error| error.explain())?;
+    let wanted = Wanted::of(link.as_ref(), context.settings.cen);
+    let around = Surroundings { terminal: terminal(), disk: disk(context), wanted };
     let found = doctor::examine(&host, &around);
     let document = document(&found);
     if found.ready_for_one() {

@@ -14,7 +14,7 @@ use crate::problem::{Class, Problem};
 /// `links`: everything that can be opened; of the copied files of another computer, its ports and buses.
 pub(super) fn links(context: &Context, root: Option<&Path>) -> Result<(), Problem> {
     let found = match root {
-        None => link::endpoints(),
+        None => link::endpoints(context.settings.cen),
         Some(folder) => link::host::endpoints(&copied(folder)?, context.settings.cen),
     };
     context.out.result(json!({"links": &found}), || links_text(&found));

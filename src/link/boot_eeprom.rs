@@ -7,7 +7,7 @@ use std::path::Path;
 ///
 /// A Pi 5 has it on the SoC's own controller `spi@7d004000`; a Pi 4 shares the controller of the header between the
 /// header pins and the EEPROM pins 40 to 43, and an overlay chooses.
-pub fn is_boot_eeprom(root: &Path, bus: u8, select: u8) -> bool {
+pub fn is_boot_eeprom(root: &Path, bus: u32, select: u8) -> bool {
     let device = root.join(format!("sys/bus/spi/devices/spi{bus}.{select}"));
     let master = root.join(format!("sys/class/spi_master/spi{bus}"));
     let node = [device.join("of_node"), master.join("of_node"), master.join("device/of_node")]
@@ -36,7 +36,7 @@ fn eeprom_pins(root: &Path) -> bool {
 /// A recorded file tree: the device-tree node of each bus, and the pins of the header controller.
 #[cfg(test)]
 #[cfg(unix)]
-pub(super) fn tree(buses: &[(u8, &str)], pins: &[u8]) -> tempfile::TempDir {
+pub(super) fn tree(buses: &[(u32, &str)], pins: &[u8]) -> tempfile::TempDir {
     use std::fs;
     let folder = tempfile::tempdir().unwrap();
     let base = folder.path().join("sys/firmware/devicetree/base");

@@ -250,7 +250,9 @@ pub enum LinkError {
         /// The node.
         name: String,
         /// The group that would help.
-        group: &'static str,
+        group: String,
+        /// How to join it on this system.
+        remedy: String,
     },
     /// Somebody else holds it.
     #[error("{name} is in use by {}", .by.as_ref().map_or("another program", |owner| owner.who.as_str()))]
@@ -267,6 +269,8 @@ pub enum LinkError {
         name: String,
         /// The group.
         group: String,
+        /// What starts a session with it.
+        remedy: String,
     },
     /// The node belongs to a group that such nodes usually do not belong to, and the user is not in it.
     #[error("{name}: only the group {group} may use it")]
@@ -275,6 +279,8 @@ pub enum LinkError {
         name: String,
         /// The group.
         group: String,
+        /// How to join it on this system.
+        remedy: String,
     },
     /// The node belongs to its owner alone.
     #[error("{name}: only {owner} may use it")]
@@ -284,6 +290,36 @@ pub enum LinkError {
         /// The owner.
         owner: String,
         /// How to hand it to a group.
+        remedy: String,
+    },
+    /// This computer has no SPI bus for programs.
+    #[error("{name} does not exist: {why}")]
+    NoBus {
+        /// The node.
+        name: String,
+        /// Why, from what the computer says.
+        why: String,
+        /// What helps on this system.
+        remedy: String,
+    },
+    /// The bus is there, and a module cannot be worked with over it.
+    #[error("{name}: {why}")]
+    BusFault {
+        /// The node.
+        name: String,
+        /// What is wrong: no chip select, lines that somebody else has.
+        why: String,
+        /// What helps.
+        remedy: String,
+    },
+    /// An adapter is plugged in and has no serial port.
+    #[error("{name} has no port: {why}")]
+    NoPort {
+        /// The adapter.
+        name: String,
+        /// Why, from what the computer says.
+        why: String,
+        /// What helps on this system.
         remedy: String,
     },
     /// A program took the adapter, so that it has no port.
@@ -351,12 +387,14 @@ pub enum LinkError {
         why: String,
     },
     /// Somebody else works the GPIO line.
-    #[error("the GPIO line {line} is in use by {consumer:?}")]
+    #[error("the GPIO line {line} is claimed by {consumer}")]
     LineInUse {
         /// The line.
         line: String,
         /// Who has it, by the kernel's word.
         consumer: String,
+        /// What frees it.
+        remedy: String,
     },
     /// A flash programmer answers in a way that cannot be worked with.
     #[error("{name}: {why}")]
@@ -371,6 +409,8 @@ pub enum LinkError {
     UsbDenied {
         /// The link.
         name: String,
+        /// How to get the right on this system.
+        remedy: String,
     },
     /// No flash programmer is reached at that address.
     #[error("{name} is not reached: {why}")]
@@ -426,12 +466,29 @@ impl Explain for LinkError {
             Self::NotFound { remedy, .. } => {
                 Problem::new(Class::NoDevice, "E202", what, "the device node is missing", remedy.clone())
             }
-            Self::Denied { group, .. } => Problem::new(
+            Self::Denied { group, remedy, .. } => Problem::new(
                 Class::Host,
                 "E203",
                 what,
                 format!("your user is not in the group {group}"),
-                format!("sudo usermod -aG {group} $USER, then log out and in again"),
+                remedy.clone(),
+            ),
+            Self::NoBus { remedy, .. } => {
+                Problem::new(Class::NoDevice, "E202", what, "the kernel offers no SPI bus to programs", remedy.clone())
+            }
+            Self::BusFault { remedy, .. } => Problem::new(
+                Class::Host,
+                "E224",
+                what,
+                "the bus is shared or set up for something else",
+                remedy.clone(),
+            ),
+            Self::NoPort { remedy, .. } => Problem::new(
+                Class::Host,
+                "E225",
+                what,
+                "no driver of the kernel made a serial port of it",
+                remedy.clone(),
             ),
             Self::Busy { by: Some(owner), .. } => {
                 Problem::new(Class::Host, BUSY, what, owner.kind.cause(), owner.remedy.clone())
@@ -443,20 +500,16 @@ impl Explain for LinkError {
                 "another program holds the port (a serial console, ModemManager or a second bkbench)",
                 "close it, then connect again",
             ),
-            Self::LoginAgain { group, .. } => Problem::new(
+            Self::LoginAgain { group, remedy, .. } => Problem::new(
                 Class::Host,
                 "E220",
                 what,
                 format!("your user is in the group {group}, but was added after this session began"),
-                format!("log out and in again; until then `newgrp {group}` opens a shell that has the group"),
+                remedy.clone(),
             ),
-            Self::OtherGroup { group, .. } => Problem::new(
-                Class::Host,
-                "E221",
-                what,
-                "your user is not in that group",
-                format!("sudo usermod -aG {group} $USER, then log out and in again"),
-            ),
+            Self::OtherGroup { remedy, .. } => {
+                Problem::new(Class::Host, "E221", what, "your user is not in that group", remedy.clone())
+            }
             Self::OwnerOnly { remedy, .. } => Problem::new(
                 Class::Host,
                 "E222",
@@ -525,12 +578,12 @@ impl Explain for LinkError {
                 "lines are found by the name the board gives them; numbers and header pins are those of a Raspberry Pi",
                 "`gpioinfo` (package gpiod) lists the names: write for example cen=GPIO22 or cen=con1-15",
             ),
-            Self::LineInUse { .. } => Problem::new(
+            Self::LineInUse { remedy, .. } => Problem::new(
                 Class::Host,
                 "E215",
                 what,
                 "a driver, a device-tree overlay or another program holds it",
-                "free it (`gpioinfo` shows who has it), or wire CEN to another line and name that one in cen=",
+                remedy.clone(),
             ),
             Self::Programmer { .. } => Problem::new(
                 Class::NoDevice,
@@ -539,14 +592,12 @@ impl Explain for LinkError {
                 "it is no programmer of this kind, it lacks a command, or bytes were lost on the way",
                 "check address, port and rate (baud=); unplug the programmer, plug it in again and connect",
             ),
-            Self::UsbDenied { .. } => Problem::new(
+            Self::UsbDenied { remedy, .. } => Problem::new(
                 Class::Host,
                 "E218",
                 what,
                 "USB devices without a driver belong to root until a rule of udev says otherwise",
-                "echo 'SUBSYSTEM==\"usb\", ATTR{idVendor}==\"1a86\", ATTR{idProduct}==\"5512\", MODE=\"0660\", \
-                 GROUP=\"plugdev\"' | sudo tee /etc/udev/rules.d/60-bkbench-ch341.rules; sudo udevadm control --reload; \
-                 then unplug the adapter and plug it in again",
+                remedy.clone(),
             ),
             Self::NoProgrammer { .. } => Problem::new(
                 Class::NoDevice,

@@ -6,16 +6,20 @@ use super::contract::{LinkError, ResetLine};
 const HEADER_PIN: [u8; 28] =
     [27, 28, 3, 5, 7, 29, 31, 26, 24, 21, 19, 23, 32, 33, 8, 10, 36, 11, 12, 35, 38, 40, 15, 16, 18, 22, 37, 13];
 
+/// The header pin of a BCM line; `None` for a line that is not on the header.
+pub fn header_pin(gpio: u8) -> Option<u8> {
+    HEADER_PIN.get(usize::from(gpio)).copied()
+}
+
 /// How people name a header line: `GPIO22 (pin 15)`.
 pub fn line_name(gpio: u8) -> String {
-    match HEADER_PIN.get(usize::from(gpio)) {
+    match header_pin(gpio) {
         Some(pin) => format!("GPIO{gpio} (pin {pin})"),
         None => format!("GPIO{gpio}"),
     }
 }
 
 /// The BCM number that a text names on a Raspberry Pi: `22`, `GPIO22` or, by header pin, `pin15`.
-#[cfg(target_os = "linux")]
 pub(super) fn bcm_number(text: &str) -> Option<u8> {
     let text = text.to_ascii_lowercase();
     if let Some(pin) = text.strip_prefix("pin") {
@@ -206,7 +210,7 @@ pub(super) mod registers {
     pub(in crate::link) fn take(gpio: u8) -> Result<IoPin, LinkError> {
         let name = line_name(gpio);
         let explain = |error: Error| match error {
-            Error::PermissionDenied(_) => LinkError::Denied { name: name.clone(), group: "gpio" },
+            Error::PermissionDenied(_) => super::super::host::denied("/dev/gpiomem", "gpio"),
             Error::UnknownModel => LinkError::Unsupported {
                 name: name.clone(),
                 what: "GPIO: this computer is no Raspberry Pi that rppal knows; driver=linux works on every board"

@@ -9,6 +9,8 @@ use gpiocdev::{Chip, Request};
 use super::contract::{LinkError, ResetLine};
 use super::gpio::{CenLine, Pin, bcm_number, line_name};
 use super::host::lines::HEADERS;
+use super::host::system::System;
+use super::host::{Host, cen};
 
 /// A line of this computer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +45,8 @@ pub(super) fn open(line: &str) -> Result<Box<dyn ResetLine>, LinkError> {
     let found = choose(&known, line)?;
     let name = found.describe();
     if let Some(consumer) = &found.consumer {
-        return Err(LinkError::LineInUse { line: name, consumer: consumer.clone() });
+        let remedy = in_use_remedy(found, consumer);
+        return Err(LinkError::LineInUse { line: name, consumer: consumer.clone(), remedy });
     }
     let request = Request::builder()
         .on_chip(&found.chip)
@@ -54,6 +57,15 @@ pub(super) fn open(line: &str) -> Result<Box<dyn ResetLine>, LinkError> {
         .map_err(|error| LinkError::Io { name: name.clone(), why: error.to_string() })?;
     let pin = RequestedPin { request, offset: found.offset, name: name.clone(), output: false };
     Ok(Box::new(CenLine { pin, name, held: false }))
+}
+
+/// What frees a line that somebody has.
+fn in_use_remedy(found: &Known, consumer: &str) -> String {
+    let host = Host::here();
+    match u8::try_from(found.offset) {
+        Ok(gpio) if found.on_header_chip() => cen::free(&host, &System::of(&host), gpio, consumer),
+        _ => "free it (`gpioinfo` shows who has it), or wire CEN to another line and name that one in cen=".to_owned(),
+    }
 }
 
 /// Every line of every chip this user may look at.

@@ -41,8 +41,8 @@ pub struct Driver {
     pub about: &'static str,
     /// Opens a link of this scheme.
     pub open: fn(&LinkSpec) -> Result<Link, LinkError>,
-    /// What can be opened here and now. Opens nothing.
-    pub endpoints: fn() -> Vec<Endpoint>,
+    /// What can be opened here and now; with the GPIO line that is offered for CEN. Opens nothing.
+    pub endpoints: fn(u8) -> Vec<Endpoint>,
 }
 
 /// Every transport of this build, in the order they are listed to people.
@@ -51,21 +51,21 @@ pub const DRIVERS: &[Driver] = &[
     Driver { scheme: "spi", about: "SPI bus of this computer", open: spidev::open, endpoints: spidev::endpoints },
     Driver { scheme: "uart", about: "serial port", open: serial::open, endpoints: serial::endpoints },
     Driver { scheme: "ch341", about: "CH341A USB adapter", open: ch341::open, endpoints: ch341::endpoints },
-    Driver { scheme: "serprog", about: "serprog flash programmer", open: serprog::open, endpoints: serprog::endpoints },
+    Driver { scheme: "serprog", about: "serprog flash programmer", open: serprog::open, endpoints: |_| serprog::endpoints() },
     Driver {
         scheme: "tcp",
         about: "serial port of another computer, raw bytes",
         open: net::tcp::open,
-        endpoints: Vec::new,
+        endpoints: |_| Vec::new(),
     },
     Driver {
         scheme: "rfc2217",
         about: "serial port of another computer, with its settings",
         open: net::rfc2217::open,
-        endpoints: Vec::new,
+        endpoints: |_| Vec::new(),
     },
-    Driver { scheme: "replay", about: "transcript of another link", open: tape::open, endpoints: Vec::new },
-    Driver { scheme: "sim", about: "embedded simulated module", open: sim::open, endpoints: sim::endpoints },
+    Driver { scheme: "replay", about: "transcript of another link", open: tape::open, endpoints: |_| Vec::new() },
+    Driver { scheme: "sim", about: "embedded simulated module", open: sim::open, endpoints: |_| sim::endpoints() },
 ];
 
 /// Opens a link; with `record=FILE` among its keys one that is written down ([`tape`]).
@@ -103,7 +103,7 @@ pub fn way_back(spec: &LinkSpec) -> Option<LinkSpec> {
     }
 }
 
-/// Everything that can be opened here and now. Opens nothing.
-pub fn endpoints() -> Vec<Endpoint> {
-    DRIVERS.iter().flat_map(|driver| (driver.endpoints)()).collect()
+/// Everything that can be opened here and now; `cen` is the GPIO line offered for CEN. Opens nothing.
+pub fn endpoints(cen: u8) -> Vec<Endpoint> {
+    DRIVERS.iter().flat_map(|driver| (driver.endpoints)(cen)).collect()
 }

@@ -13,7 +13,7 @@ pub(super) struct BusPins(pub [u8; 4]);
 
 impl BusPins {
     /// The pins of a header bus (Raspberry Pi documentation); `None` for others.
-    pub(super) const fn of(bus: u8, select: u8) -> Option<Self> {
+    pub(super) const fn of(bus: u32, select: u8) -> Option<Self> {
         match (bus, select) {
             (0, 0) => Some(Self([11, 8, 10, 9])),
             (0, 1) => Some(Self([11, 7, 10, 9])),

@@ -192,13 +192,13 @@ pub(super) fn local_reset(spec: &LinkSpec) -> Result<Option<Box<dyn ResetLine>>,
 
 /// The serial ports of this computer.
 #[cfg(target_os = "linux")]
-pub(super) fn endpoints() -> Vec<Endpoint> {
+pub(super) fn endpoints(_: u8) -> Vec<Endpoint> {
     super::host::ports::endpoints(&super::host::Host::here())
 }
 
 /// The serial ports of this computer, as the driver lists them.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn endpoints() -> Vec<Endpoint> {
+pub(super) fn endpoints(_: u8) -> Vec<Endpoint> {
     let ports = serialport::available_ports().unwrap_or_default();
     let endpoint = |port: serialport::SerialPortInfo| {
         let about = match &port.port_type {

@@ -27,7 +27,7 @@ const DEFAULT_CEN: u8 = 22;
 /// A spidev node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Node {
-    pub bus: u8,
+    pub bus: u32,
     pub select: u8,
 }
 
@@ -120,12 +120,7 @@ pub(super) fn open_error(node: Node, error: &std::io::Error) -> LinkError {
     use std::io::ErrorKind;
     let name = node.to_string();
     match error.kind() {
-        ErrorKind::NotFound => LinkError::NotFound {
-            name,
-            remedy: "switch SPI on: sudo raspi-config nonint do_spi 0, then reboot; other boards have a device-tree \
-                     overlay for it"
-                .to_owned(),
-        },
+        ErrorKind::NotFound => super::host::no_bus(name),
         ErrorKind::PermissionDenied => super::host::denied(&name, "spi"),
         ErrorKind::ResourceBusy => {
             let by = super::host::owners::of_path(&super::host::Host::here(), &name).map(Box::new);
@@ -167,8 +162,8 @@ pub(super) fn frames_in_message(frames: &[&mut [u8]], bufsiz: usize) -> usize {
 }
 
 /// The SPI nodes of this computer. The boot EEPROM's is not among them.
-pub(super) fn endpoints() -> Vec<Endpoint> {
-    super::host::buses::endpoints(&super::host::Host::here(), DEFAULT_CEN)
+pub(super) fn endpoints(cen: u8) -> Vec<Endpoint> {
+    super::host::spi_endpoints(&super::host::Host::here(), cen)
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const LARGEST_PEEK: u64 = 32 * 1024 * 1024;
 /// Does one task. Never panics on what files hold; every failure comes back as a [`Problem`].
 pub fn perform(task: Task, settings: &Settings) -> Done {
     match task {
-        Task::Links => Done::Links(link::endpoints()),
+        Task::Links => Done::Links(link::endpoints(settings.cen)),
         Task::List(folder) => {
             let entries = list(&folder);
             Done::Listed(folder, entries)

@@ -229,7 +229,7 @@ fn doctor(computer: &Computer) -> Diagnosis {
         ..Terminal::default()
     };
     let disk = Some(("/home/maker/.local/share/bkbench/backups".into(), 5 << 30));
-    doctor::examine(&computer.host, &Surroundings { terminal, disk, cen: 22 })
+    doctor::examine(&computer.host, &Surroundings { terminal, disk, wanted: doctor::Wanted::of(None, 22) })
 }
 
 #[track_caller]

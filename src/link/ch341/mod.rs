@@ -38,7 +38,7 @@ pub(super) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
 }
 
 /// The adapters that are plugged in.
-pub(super) fn endpoints() -> Vec<Endpoint> {
+pub(super) fn endpoints(_: u8) -> Vec<Endpoint> {
     usb::endpoints()
 }
 

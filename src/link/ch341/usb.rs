@@ -40,7 +40,10 @@ struct Bulks {
 /// Every adapter, in the order of its place on the USB.
 fn adapters() -> Vec<DeviceInfo> {
     let Ok(devices) = nusb::list_devices().wait() else { return Vec::new() };
-    devices.filter(|device| (device.vendor_id(), device.product_id()) == (VENDOR, PRODUCT)).collect()
+    let mut found: Vec<DeviceInfo> =
+        devices.filter(|device| (device.vendor_id(), device.product_id()) == (VENDOR, PRODUCT)).collect();
+    found.sort_by_key(|device| (device.bus_id().to_owned(), device.device_address()));
+    found
 }
 
 /// Opens the only adapter, or the one with this number.
@@ -55,7 +58,7 @@ pub(super) fn open(spec: &LinkSpec, number: Option<usize>) -> Result<Box<dyn End
         return Err(spec.bad(format!("{} adapters are plugged in: write ch341:0, ch341:1 and so on", found.len())));
     }
     let failed = |error: nusb::Error| match error.kind() {
-        ErrorKind::PermissionDenied => LinkError::UsbDenied { name: name.clone() },
+        ErrorKind::PermissionDenied => LinkError::UsbDenied { name: name.clone(), remedy: rights(device) },
         ErrorKind::Busy => LinkError::Busy { name: name.clone(), by: None },
         ErrorKind::Disconnected | ErrorKind::NotFound => LinkError::Gone { name: name.clone(), why: error.to_string() },
         _ => LinkError::Io { name: name.clone(), why: error.to_string() },
@@ -67,30 +70,37 @@ pub(super) fn open(spec: &LinkSpec, number: Option<usize>) -> Result<Box<dyn End
 }
 
 /// The adapters as links.
+#[cfg(target_os = "linux")]
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    super::super::host::adapters::endpoints(&super::super::host::Host::here())
+}
+
+/// The adapters as links.
+#[cfg(not(target_os = "linux"))]
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let found = adapters();
     let several = found.len() > 1;
-    found.iter().enumerate().map(|(number, device)| endpoint(device, several.then_some(number))).collect()
+    let endpoint = |number: usize| Endpoint {
+        link: if several { format!("ch341:{number}") } else { "ch341:".to_owned() },
+        about: "CH341A USB adapter in SPI mode (1A86:5512), D2 → CEN".to_owned(),
+        obstacle: None,
+        device: None,
+    };
+    (0..found.len()).map(endpoint).collect()
 }
 
-fn endpoint(device: &DeviceInfo, number: Option<usize>) -> Endpoint {
-    let link = number.map_or_else(|| "ch341:".to_owned(), |number| format!("ch341:{number}"));
-    let about = "CH341A USB adapter in SPI mode (1A86:5512), D2 → CEN".to_owned();
-    Endpoint { obstacle: obstacle(device, &link), link, about, device: None }
-}
-
-/// Whether this user may not write to the adapter's node.
+/// What gives this user the right to an adapter.
 #[cfg(target_os = "linux")]
-fn obstacle(device: &DeviceInfo, link: &str) -> Option<crate::problem::Problem> {
-    use crate::problem::Explain;
+fn rights(device: &DeviceInfo) -> String {
+    use super::super::host::{Host, fix::Fix, system::System};
+    let host = Host::here();
     let node = format!("/dev/bus/usb/{:03}/{:03}", device.busnum(), device.device_address());
-    super::super::host::access(node.as_ref(), "plugdev")
-        .map(|_| LinkError::UsbDenied { name: link.to_owned() }.explain())
+    System::of(&host).fix(&host, Fix::UsbRights(&node))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn obstacle(_: &DeviceInfo, _: &str) -> Option<crate::problem::Problem> {
-    None
+fn rights(_: &DeviceInfo) -> String {
+    "give this user the right to use USB devices without a driver".to_owned()
 }
 
 impl Bulks {

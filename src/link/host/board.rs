@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Host;
+use crate::link::gpio::header_pin;
 
 /// The computer as people call it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,10 +35,7 @@ impl Board {
         let pi = compatible.iter().any(|text| text.starts_with("raspberrypi,")).then_some(()).and_then(|()| {
             PI_CHIPS.iter().find(|(chip, _)| compatible.iter().any(|text| text == chip)).map(|(_, number)| *number)
         });
-        let system = host.text("etc/os-release").and_then(|text| {
-            let value = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=").map(str::to_owned))?;
-            Some(value.trim_matches('"').to_owned())
-        });
+        let system = Some(super::system::release(host, "PRETTY_NAME")).filter(|name| !name.is_empty());
         let model = host.text(&host.tree("model")).or_else(|| host.text("sys/class/dmi/id/product_name"));
         Self { model, pi, system, kernel: host.text("proc/sys/kernel/osrelease") }
     }
@@ -49,10 +47,6 @@ impl Board {
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 
-    /// Whether the system has `raspi-config`.
-    pub fn has_raspi_config(host: &Host) -> bool {
-        host.has("usr/bin/raspi-config")
-    }
 }
 
 /// Where a UART of the board leads to.
@@ -63,6 +57,13 @@ pub enum Uart {
     Header,
     /// The header, driven by the mini-UART, whose rate follows the core clock.
     HeaderMini,
+    /// One of the further UARTs, on these lines of the header by BCM number.
+    Extra {
+        /// Sends.
+        tx: u8,
+        /// Receives.
+        rx: u8,
+    },
     /// The board's own Bluetooth chip.
     Bluetooth,
     /// The three-pin debug connector of a Pi 5, which is not on the header.
@@ -71,23 +72,40 @@ pub enum Uart {
 
 impl Uart {
     /// What it is, for lists.
-    pub const fn words(self) -> &'static str {
+    pub fn words(self) -> String {
         match self {
-            Self::Header => "header UART, pins 8 (TX) and 10 (RX)",
-            Self::HeaderMini => "header UART (mini-UART), pins 8 (TX) and 10 (RX)",
-            Self::Bluetooth => "the board's Bluetooth",
-            Self::Debug => "debug connector of the Pi 5, not the header",
+            Self::Header => "header UART, pins 8 (TX) and 10 (RX)".to_owned(),
+            Self::HeaderMini => "header UART (mini-UART), pins 8 (TX) and 10 (RX)".to_owned(),
+            Self::Extra { tx, rx } => {
+                let pin = |line| header_pin(line).unwrap_or_default();
+                format!("header UART, pins {} (TX, GPIO{tx}) and {} (RX, GPIO{rx})", pin(tx), pin(rx))
+            }
+            Self::Bluetooth => "the board's Bluetooth".to_owned(),
+            Self::Debug => "debug connector of the Pi 5, not the header".to_owned(),
         }
+    }
+
+    /// Whether a module can be wired to it.
+    pub const fn is_wire(self) -> bool {
+        matches!(self, Self::Header | Self::HeaderMini | Self::Extra { .. })
     }
 
     /// Where the tty called `name` leads; `None` for a port that is no UART of a Raspberry Pi, or when the device tree
     /// does not tell.
     pub fn of(host: &Host, name: &str) -> Option<Self> {
+        let tty = format!("sys/class/tty/{name}/device");
         let node = host
-            .real(&format!("sys/class/tty/{name}/device/of_node"))
+            .real(&format!("{tty}/of_node"))
             // Newer kernels put a port device between the tty and its UART.
-            .or_else(|| host.real(&format!("sys/class/tty/{name}/device/../../of_node")))?;
-        let (path, node) = (node.as_str(), node.rsplit('/').next()?);
+            .or_else(|| host.real(&format!("{tty}/../../of_node")));
+        let Some(path) = node else { return Self::by_device(host, &tty) };
+        let (path, node) = (path.as_str(), path.rsplit('/').next()?);
+        if let Some((_, tx, rx)) = EXTRA.iter().find(|(known, _, _)| *known == node && !path.contains("rp1")) {
+            return Some(Self::Extra { tx: *tx, rx: *rx });
+        }
+        if let Some((_, tx, rx)) = EXTRA_RP1.iter().find(|(known, _, _)| *known == node && path.contains("rp1")) {
+            return Some(Self::Extra { tx: *tx, rx: *rx });
+        }
         match node {
             // Pi 5: the UARTs of the header are in the RP1, uart0 first; the chip's own are debug and Bluetooth.
             "serial@30000" if path.contains("rp1") => Some(Self::Header),
@@ -106,6 +124,26 @@ impl Uart {
             },
             _ => None,
         }
+    }
+}
+
+/// The further UARTs of a Pi 4 (raspberrypi/linux, overlays uart2 to uart5): address, TX and RX.
+const EXTRA: [(&str, u8, u8); 4] =
+    [("serial@7e201400", 0, 1), ("serial@7e201600", 4, 5), ("serial@7e201800", 8, 9), ("serial@7e201a00", 12, 13)];
+/// The further UARTs in the RP1 of a Pi 5 (overlays uart1-pi5 to uart4-pi5).
+const EXTRA_RP1: [(&str, u8, u8); 4] =
+    [("serial@34000", 0, 1), ("serial@38000", 4, 5), ("serial@3c000", 8, 9), ("serial@40000", 12, 13)];
+
+impl Uart {
+    /// By the address in the name of the device, where the kernel keeps no way back to the device tree:
+    /// `fe201a00.serial` on a Pi 4.
+    fn by_device(host: &Host, tty: &str) -> Option<Self> {
+        let device = host.real(tty)?;
+        let address = device.split('/').find_map(|part| part.strip_suffix(".serial"))?;
+        let extra = EXTRA.iter().find(|(node, _, _)| {
+            node.strip_prefix("serial@7e").is_some_and(|low| address.strip_prefix("fe") == Some(low))
+        });
+        extra.map(|(_, tx, rx)| Self::Extra { tx: *tx, rx: *rx })
     }
 }
 

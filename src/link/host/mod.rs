@@ -2,25 +2,37 @@
 //! a bus. Everything is a function over a [`Host`], a folder that stands for `/`, so that it is tested on the trees of
 //! computers that are not at hand.
 
+pub mod adapters;
 pub mod board;
 pub mod buses;
+pub mod cen;
 pub mod doctor;
+pub mod firmware;
+pub mod fix;
 pub mod lines;
+pub mod modules;
+pub mod no_bus;
 pub mod owners;
 pub mod ports;
 pub mod reach;
+pub mod select;
+pub mod system;
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use self::system::System;
 use super::contract::{Endpoint, LinkError};
 use crate::problem::Explain;
 
 /// Longest file read, in bytes. What is asked for here is small; a file that is not is not what it seems.
 const LONGEST: u64 = 256 * 1024;
+/// Longest list of kernel modules read, in bytes.
+const LONGEST_LIST: u64 = 8 * 1024 * 1024;
 /// Most entries of a folder looked at.
 const MOST: usize = 16_384;
 /// What a copied file tree cannot hold, beside it: device nodes and GPIO lines.
@@ -138,6 +150,12 @@ impl Host {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
+    /// As [`Host::text`], for the one kind of file that is long: a kernel's list of modules.
+    pub(super) fn long_text(&self, path: &str) -> Option<String> {
+        let bytes = read_up_to(&self.place(path), LONGEST_LIST)?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// The texts of a file that separates them by zero bytes, as the device tree and command lines do.
     pub fn texts(&self, path: &str) -> Vec<String> {
         let bytes = self.bytes(path).unwrap_or_default();
@@ -162,6 +180,22 @@ impl Host {
     /// Whether something is at this path.
     pub fn has(&self, path: &str) -> bool {
         self.place(path).exists()
+    }
+
+    /// When a file was changed; `None` when the system does not say, or names a time that is still to come.
+    pub fn changed(&self, path: &str) -> Option<SystemTime> {
+        let time = fs::metadata(self.place(path)).ok()?.modified().ok()?;
+        (time <= SystemTime::now()).then_some(time)
+    }
+
+    /// When the kernel was started.
+    pub fn booted(&self) -> Option<SystemTime> {
+        let stat = self.text("proc/stat").unwrap_or_default();
+        if let Some(time) = stat.lines().find_map(|line| line.strip_prefix("btime ")) {
+            return SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(time.trim().parse().ok()?));
+        }
+        let up: f64 = self.text("proc/uptime")?.split_whitespace().next()?.parse().ok()?;
+        SystemTime::now().checked_sub(Duration::try_from_secs_f64(up).ok()?)
     }
 
     /// What a symbolic link says, as it says it.
@@ -215,12 +249,16 @@ impl Host {
 }
 
 fn read(path: &Path) -> Option<Vec<u8>> {
+    read_up_to(path, LONGEST)
+}
+
+fn read_up_to(path: &Path, most: u64) -> Option<Vec<u8>> {
     // A pipe or a device would wait for ever.
     if !fs::metadata(path).ok()?.is_file() {
         return None;
     }
     let mut bytes = Vec::new();
-    File::open(path).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
+    File::open(path).ok()?.take(most).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
@@ -243,10 +281,18 @@ fn live_node(path: &Path) -> Option<Node> {
     path.exists().then_some(Node { mode: 0o666, user: 0, group: 0 })
 }
 
-/// The ports and buses of a computer as links; `cen` is the GPIO line offered for CEN. Opens nothing.
+/// The ports, buses and adapters of a computer as links; `cen` is the GPIO line offered for CEN. Opens nothing.
 pub fn endpoints(host: &Host, cen: u8) -> Vec<Endpoint> {
-    let mut found = buses::endpoints(host, cen);
+    let mut found = spi_endpoints(host, cen);
     found.extend(ports::endpoints(host));
+    found.extend(adapters::endpoints(host));
+    found
+}
+
+/// The SPI buses as links; where there is none and one may be expected, the reason. Opens nothing.
+pub fn spi_endpoints(host: &Host, cen: u8) -> Vec<Endpoint> {
+    let mut found = buses::endpoints(host, cen);
+    found.extend(buses::missing(host, cen));
     found
 }
 
@@ -265,12 +311,25 @@ fn endpoint(link: String, about: String, mut device: Device, denied: Option<Link
 
 /// What keeps this user from a device node; `None` when nothing seems to. Never opens the node: opening a serial
 /// port moves its modem lines. `group` is the usual one for such a node.
-pub fn access(node: &Path, group: &'static str) -> Option<LinkError> {
-    reach::reach(&Host::here(), &node.to_string_lossy()).obstacle(&node.to_string_lossy(), group)
+pub fn access(node: &Path, group: &str) -> Option<LinkError> {
+    let (host, node) = (Host::here(), node.to_string_lossy());
+    reach::reach(&host, &node).obstacle(&host, &System::of(&host), &node, group)
 }
 
 /// Why the system refused to open a node: the missing group, or the login that is older than it. `group` is the usual
 /// one for such a node.
-pub(super) fn denied(node: &str, group: &'static str) -> LinkError {
-    access(Path::new(node), group).unwrap_or_else(|| LinkError::Denied { name: node.to_owned(), group })
+pub(super) fn denied(node: &str, group: &str) -> LinkError {
+    access(Path::new(node), group).unwrap_or_else(|| LinkError::Denied {
+        name: node.to_owned(),
+        group: group.to_owned(),
+        remedy: format!("ask the administrator for the right to use {node}"),
+    })
+}
+
+/// Why there is no SPI bus on this computer.
+pub(super) fn no_bus(name: String) -> LinkError {
+    let host = Host::here();
+    let system = System::of(&host);
+    let reason = no_bus::reason(&host, &system);
+    LinkError::NoBus { name, why: reason.found(&host), remedy: reason.remedy(&host, &system) }
 }

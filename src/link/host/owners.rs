@@ -3,7 +3,11 @@
 use serde::Serialize;
 
 use super::Host;
-use super::board::{Board, Uart};
+use super::adapters::brltty_remedy;
+use super::board::Uart;
+use super::fix::{Fix, Service};
+use super::reach::{Process, number_of};
+use super::system::System;
 
 /// Most processes looked at.
 const MOST: usize = 32_768;
@@ -63,6 +67,8 @@ pub struct Running {
     pub name: String,
     /// The system's unit it belongs to, and its arguments.
     about: String,
+    /// Who keeps it running.
+    service: Service,
     /// The device nodes it has open; `None` when this user may not see them.
     holds: Option<Vec<String>>,
 }
@@ -72,6 +78,18 @@ pub struct Running {
 pub struct Processes {
     /// All processes.
     pub all: Vec<Running>,
+}
+
+impl Running {
+    /// Whether its open files are not this user's to see.
+    pub fn hides(&self) -> bool {
+        self.holds.is_none()
+    }
+
+    /// Who keeps it running.
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
 }
 
 impl Processes {
@@ -86,13 +104,14 @@ impl Processes {
                 let targets = open.iter().filter_map(|fd| host.target(&format!("{folder}/{fd}")));
                 targets.filter(|target| target.starts_with("/dev/")).collect()
             });
+            let groups = host.text(&format!("proc/{pid}/cgroup")).unwrap_or_default();
             let about = if name.contains("getty") || name == "login" {
-                let unit = host.text(&format!("proc/{pid}/cgroup")).unwrap_or_default();
-                format!("{unit} {}", host.texts(&format!("proc/{pid}/cmdline")).join(" "))
+                format!("{groups} {}", host.texts(&format!("proc/{pid}/cmdline")).join(" "))
             } else {
                 String::new()
             };
-            Some(Running { pid, name, about, holds })
+            let service = service(host, pid, &groups);
+            Some(Running { pid, name, about, service, holds })
         });
         Self { all: all.collect() }
     }
@@ -108,19 +127,53 @@ impl Processes {
     }
 }
 
+/// Who keeps a process running, by its control group: a unit of the system or of a user, a container, or nobody.
+fn service(host: &Host, pid: u32, groups: &str) -> Service {
+    let paths = groups.lines().filter_map(|line| line.rsplit(':').next()).map(str::trim);
+    for path in paths {
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let user = parts.iter().any(|part| part.starts_with("user@"));
+        let container = parts.iter().find_map(|part| {
+            let name = part.strip_suffix(".scope").unwrap_or(part);
+            let number = name.strip_prefix("docker-").or_else(|| name.strip_prefix("libpod-"));
+            number.or_else(|| path.contains("/docker/").then_some(name).filter(|name| name.len() == 64))
+        });
+        if let Some(number) = container {
+            return Service::Container(number.chars().take(12).collect());
+        }
+        if let Some(name) = parts.iter().position(|part| *part == "openrc").and_then(|at| parts.get(at + 1)) {
+            return Service::System((*name).to_owned());
+        }
+        if let Some(name) = parts.iter().find_map(|part| part.strip_prefix("openrc.")) {
+            return Service::System(name.to_owned());
+        }
+        // The innermost unit; the instance of a user is not what is to be stopped.
+        let unit = parts.iter().rev().find(|part| part.ends_with(".service") && !part.starts_with("user@"));
+        if let Some(unit) = unit {
+            let unit = unit.replace("\\x2d", "-");
+            return if user { Service::User(unit) } else { Service::System(unit) };
+        }
+    }
+    let status = host.text(&format!("proc/{pid}/status")).unwrap_or_default();
+    let owner = status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse::<u32>().ok());
+    let own = Process::of(host).user;
+    let foreign = owner.is_some() && own != Some(0) && owner != own;
+    Service::Process { pid, foreign }
+}
+
 /// Everybody known to use the tty called `port`, the most telling first. Says nothing about processes of other users
 /// whose open files this user may not see ([`Processes::hidden`]).
-pub fn of_port(host: &Host, processes: &Processes, port: &str) -> Vec<Owner> {
+pub fn of_port(host: &Host, system: &System, processes: &Processes, port: &str) -> Vec<Owner> {
     let mut owners = Vec::new();
     if is_console(host, port) {
         owners.push(Owner {
             kind: Kind::Console,
             who: "the system's console (kernel messages)".to_owned(),
             pid: None,
-            remedy: console_remedy(host, port),
+            remedy: system.fix(host, Fix::NoConsole(port)),
         });
     }
-    if let Some(getty) = getty(host, processes, port) {
+    if let Some(getty) = getty(host, system, processes, port).or_else(|| left_by_getty(host, system, port)) {
         owners.push(getty);
     }
     if Uart::of(host, port) == Some(Uart::Bluetooth) {
@@ -128,11 +181,11 @@ pub fn of_port(host: &Host, processes: &Processes, port: &str) -> Vec<Owner> {
             kind: Kind::Bluetooth,
             who: "the board's Bluetooth".to_owned(),
             pid: None,
-            remedy: format!("use another port, or add dtoverlay=disable-bt to {} and reboot", config_file(host)),
+            remedy: format!("use another port, or {}", system.fix(host, Fix::Setting("dtoverlay=disable-bt"))),
         });
     }
     let prompt = owners.iter().any(|owner| owner.kind == Kind::Getty);
-    let holding = of_node(processes, &format!("/dev/{port}"));
+    let holding = of_node(host, system, processes, &format!("/dev/{port}"));
     owners.extend(holding.into_iter().filter(|owner| !(prompt && owner.kind == Kind::Getty)));
     owners
 }
@@ -147,33 +200,37 @@ pub fn of_path(host: &Host, path: &str) -> Option<Owner> {
     if real.contains("pts/") || name.is_empty() {
         return None;
     }
-    of_port(host, &Processes::of(host), name).into_iter().next()
+    of_port(host, &System::of(host), &Processes::of(host), name).into_iter().next()
 }
 
 /// Every process seen to have a device node open.
-pub fn of_node(processes: &Processes, node: &str) -> Vec<Owner> {
+pub fn of_node(host: &Host, system: &System, processes: &Processes, node: &str) -> Vec<Owner> {
     let holding = processes
         .all
         .iter()
         .filter(|process| process.holds.as_ref().is_some_and(|open| open.iter().any(|target| target == node)));
-    holding.map(|process| Owner::process(process.pid, &process.name)).collect()
+    holding.map(|process| Owner::process(host, system, process)).collect()
 }
 
 impl Owner {
-    fn process(pid: u32, name: &str) -> Self {
+    fn process(host: &Host, system: &System, process: &Running) -> Self {
+        let (pid, name) = (process.pid, process.name.as_str());
+        let unit = |unit: &str| system.fix(host, Fix::Stop(&Service::System(unit.to_owned())));
+        let stop = || system.fix(host, Fix::Stop(&process.service));
         let (kind, remedy) = match name {
-            "ModemManager" => (Kind::ModemManager, "sudo systemctl stop ModemManager".to_owned()),
-            "brltty" => (Kind::Brltty, BRLTTY_REMEDY.to_owned()),
-            "agetty" | "getty" | "login" => (Kind::Getty, format!("log out there, or sudo kill {pid}")),
-            _ => (Kind::Process, format!("end it: kill {pid}")),
+            "ModemManager" => (Kind::ModemManager, unit("ModemManager.service")),
+            "brltty" => (Kind::Brltty, brltty_remedy(host, system)),
+            "agetty" | "getty" | "login" => (Kind::Getty, format!("log out there, or {}", stop())),
+            _ => (Kind::Process, stop()),
         };
-        Self { kind, who: format!("{name} (process {pid})"), pid: Some(pid), remedy }
+        let who = match &process.service {
+            Service::System(unit) | Service::User(unit) if kind == Kind::Process => format!("{name} (process {pid}, {unit})"),
+            Service::Container(number) => format!("{name} (process {pid}, container {number})"),
+            _ => format!("{name} (process {pid})"),
+        };
+        Self { kind, who, pid: Some(pid), remedy }
     }
 }
-
-/// What makes brltty leave USB adapters alone. Its owner may need it, so it is named before it is removed.
-pub const BRLTTY_REMEDY: &str =
-    "if nobody needs a braille display here: sudo apt remove brltty, then plug the adapter in again";
 
 /// Whether the kernel writes its messages to the port.
 fn is_console(host: &Host, port: &str) -> bool {
@@ -191,23 +248,8 @@ fn alias(host: &Host, name: &str, port: &str) -> bool {
     host.target(&format!("dev/{name}")).is_some_and(|target| target.rsplit('/').next() == Some(port))
 }
 
-fn console_remedy(host: &Host, port: &str) -> String {
-    if Board::of(host).pi.is_some() && Board::has_raspi_config(host) {
-        "sudo raspi-config nonint do_serial_cons 1, then reboot".to_owned()
-    } else if host.has("etc/default/grub") {
-        format!("take console={port} out of /etc/default/grub, then sudo update-grub and reboot")
-    } else {
-        format!("take console={port} out of the kernel's command line, then reboot")
-    }
-}
-
-/// The file that holds the board's firmware settings; it moved with Debian 12.
-pub(super) fn config_file(host: &Host) -> &'static str {
-    if host.has("boot/firmware/config.txt") { "/boot/firmware/config.txt" } else { "/boot/config.txt" }
-}
-
 /// The login prompt on the port: its unit, a process of that unit, or a process with the port in its arguments.
-fn getty(host: &Host, processes: &Processes, port: &str) -> Option<Owner> {
+fn getty(host: &Host, system: &System, processes: &Processes, port: &str) -> Option<Owner> {
     let unit = format!("serial-getty@{port}.service");
     let process = processes
         .all
@@ -215,14 +257,25 @@ fn getty(host: &Host, processes: &Processes, port: &str) -> Option<Owner> {
         .find(|process| process.about.contains(&unit) || process.about.split_whitespace().any(|word| word == port));
     let folders = ["sys/fs/cgroup/system.slice/system-serial\\x2dgetty.slice", "sys/fs/cgroup/systemd/system.slice"];
     let running = process.is_some() || folders.iter().any(|folder| host.has(&format!("{folder}/{unit}")));
-    running.then(|| Owner {
-        kind: Kind::Getty,
-        who: format!("a login prompt (serial-getty@{port})"),
-        pid: process.map(|process| process.pid),
-        remedy: if is_console(host, port) {
-            console_remedy(host, port)
-        } else {
-            format!("sudo systemctl disable --now {unit}")
-        },
+    running.then(|| prompt(host, system, port, process.map(|process| process.pid)))
+}
+
+/// A login prompt.
+fn prompt(host: &Host, system: &System, port: &str, pid: Option<u32>) -> Owner {
+    let fix = if is_console(host, port) { Fix::NoConsole(port) } else { Fix::NoGetty(port) };
+    let who = format!("a login prompt (serial-getty@{port})");
+    Owner { kind: Kind::Getty, who, pid, remedy: system.fix(host, fix) }
+}
+
+/// A login prompt that is not seen, but left its mark: it hands its port to the group tty, writable for that group only.
+fn left_by_getty(host: &Host, system: &System, port: &str) -> Option<Owner> {
+    let node = host.node(&format!("dev/{port}"))?;
+    let its = Some(node.group) == number_of(host, "etc/group", "tty") && matches!(node.mode & 0o777, 0o620 | 0o600);
+    its.then(|| {
+        let prompt = prompt(host, system, port, None);
+        let who = format!("a login prompt: it set /dev/{port} to the group tty and mode {:o}", node.mode & 0o777);
+        let restarts = prompt.remedy.contains("reboot") || prompt.remedy.contains("restart");
+        let remedy = if restarts { prompt.remedy.clone() } else { format!("{} && {}", prompt.remedy, system.reboot()) };
+        Owner { who, remedy, ..prompt }
     })
 }

@@ -2,12 +2,14 @@
 
 use serde::Serialize;
 
-use super::board::Uart;
-use super::owners::{BRLTTY_REMEDY, Processes, of_port};
+use super::adapters::{self, CH341_UART, chip_of};
+use super::board::{Board, Uart};
+use super::fix::{Fix, Service};
+use super::owners::{Processes, of_port};
 use super::reach::reach;
+use super::system::System;
 use super::{Device, Host};
-use crate::link::contract::{Endpoint, LinkError};
-use crate::problem::Explain;
+use crate::link::contract::Endpoint;
 
 /// What a USB device says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -29,7 +31,7 @@ pub struct Usb {
 
 impl Usb {
     /// The device in a folder of `/sys`; `None` when that is no USB device.
-    fn of(host: &Host, folder: &str) -> Option<Self> {
+    pub(super) fn of(host: &Host, folder: &str) -> Option<Self> {
         let id = |name: &str| host.text(&format!("{folder}/{name}")).map(|text| text.to_ascii_uppercase());
         Some(Self {
             id: format!("{}:{}", id("idVendor")?, id("idProduct")?),
@@ -42,24 +44,9 @@ impl Usb {
 
     /// What it is, for lists: `CP2102 USB to UART (10C4:EA60)`.
     pub fn words(&self) -> String {
-        let product = self.product.clone().or_else(|| chip_of(&self.id).map(str::to_owned));
+        let product = self.product.clone().or_else(|| chip_of(&self.id).map(|chip| chip.name.to_owned()));
         format!("{} ({})", product.unwrap_or_else(|| "USB serial adapter".to_owned()), self.id)
     }
-}
-
-/// Chips of common adapters, by USB number.
-fn chip_of(id: &str) -> Option<&'static str> {
-    const CHIPS: [(&str, &str); 8] = [
-        ("1A86:7523", "CH340"),
-        ("1A86:5523", "CH341 as serial port"),
-        ("1A86:55D4", "CH9102"),
-        ("10C4:EA60", "CP210x"),
-        ("0403:6001", "FT232R"),
-        ("0403:6010", "FT2232"),
-        ("0403:6015", "FT231X"),
-        ("067B:2303", "PL2303"),
-    ];
-    CHIPS.iter().find(|(known, _)| *known == id).map(|(_, name)| *name)
 }
 
 /// A serial port.
@@ -75,6 +62,35 @@ pub struct Port {
     pub stable: Option<String>,
     /// Its driver.
     pub driver: Option<String>,
+    /// Why no module can be wired to it; `None` where one can.
+    pub no_wire: Option<&'static str>,
+}
+
+/// What makes a serial port that is no wire, by its driver: modems.
+const MODEMS: [&str; 6] = ["option", "qcserial", "sierra", "hso", "ipw", "option1"];
+/// Words by which radio sticks call themselves: their serial chip leads to a radio on the same board.
+const RADIOS: [&str; 8] = ["zigbee", "z-wave", "zwave", "z-stick", "conbee", "skyconnect", "zbt-", "thread"];
+
+/// Why no module can be wired to a port, by what the computer says of it.
+fn no_wire(host: &Host, name: &str, device: &str, usb: Option<&Usb>, driver: Option<&str>, uart: Option<Uart>) -> Option<&'static str> {
+    let says = |words: &[&str]| {
+        let text = usb.map(|usb| format!("{} {}", usb.vendor.as_deref().unwrap_or_default(), usb.product.as_deref().unwrap_or_default()));
+        text.is_some_and(|text| words.iter().any(|word| text.to_lowercase().contains(word)))
+    };
+    let pc = !host.has(&host.tree("compatible")) && host.has("sys/class/dmi/id");
+    match uart {
+        Some(uart) => (!uart.is_wire()).then_some("not on the header"),
+        None if usb.is_some() && driver.is_some_and(|driver| MODEMS.contains(&driver)) => Some("a modem"),
+        None if says(&RADIOS) => Some("a radio stick, whose pins are not brought out"),
+        None if usb.is_some() => None,
+        None if name.starts_with("ttyGS") => Some("this computer as a USB device"),
+        None if name.starts_with("rfcomm") => Some("a Bluetooth connection"),
+        None if name.starts_with("hvc") || device.contains("virtio") || name.starts_with("ttyprintk") => Some("a console of a virtual machine"),
+        // Intel puts serial over LAN at this place on every chipset.
+        None if device.contains(":16.3") => Some("the management engine's port (serial over LAN)"),
+        None if pc => Some("a port of the computer itself: RS-232 levels or no pins at all, never for a 3.3 V module"),
+        None => None,
+    }
 }
 
 impl Port {
@@ -87,31 +103,41 @@ impl Port {
     pub fn words(&self) -> String {
         match (&self.usb, self.uart) {
             (Some(usb), _) => usb.words(),
-            (None, Some(uart)) => uart.words().to_owned(),
-            (None, None) => match &self.driver {
-                Some(driver) => format!("serial port ({driver})"),
-                None => "serial port".to_owned(),
+            (None, Some(uart)) => uart.words(),
+            (None, None) => match (&self.driver, self.no_wire) {
+                (_, Some(why)) => format!("serial port: {why}"),
+                (Some(driver), None) => format!("serial port ({driver})"),
+                (None, None) => "serial port".to_owned(),
             },
         }
     }
 
     /// What has to be known before it is used.
-    fn notes(&self, processes: &Processes) -> Vec<String> {
+    fn notes(&self, host: &Host, system: &System, processes: &Processes) -> Vec<String> {
         let mut notes = Vec::new();
         if self.uart == Some(Uart::HeaderMini) {
-            notes.push(
-                "the mini-UART's rate follows the core clock: stay at 115200 baud, or add dtoverlay=disable-bt and reboot"
-                    .to_owned(),
-            );
+            notes.push(format!(
+                "the mini-UART's rate follows the core clock: stay at 115200 baud, or {}",
+                system.fix(host, Fix::Setting("dtoverlay=disable-bt"))
+            ));
         }
         if self.uart == Some(Uart::Debug) {
-            notes.push("the header's UART of a Pi 5 is ttyAMA0; dtparam=uart0=on switches it on".to_owned());
+            let on = Board::of(host).pi.map(|pi| system.fix(host, Fix::HeaderUartOn(pi))).unwrap_or_default();
+            notes.push(format!("the header's UART of a Pi 5 is ttyAMA0; if it is not there: {on}"));
+        }
+        if self.uart.is_none()
+            && let Some(why) = self.no_wire.filter(|_| self.usb.is_some())
+        {
+            notes.push(format!("no module can be wired to it: {why}"));
+        }
+        if self.usb.as_ref().is_some_and(|usb| usb.id == CH341_UART) {
+            notes.push("if this is a CH341A programmer, its jumper stands on UART: for ch341: set it to SPI and plug it in again".to_owned());
         }
         if self.usb.is_some() && processes.named("ModemManager").is_some() {
-            notes.push(
-                "ModemManager runs and may talk to the adapter for half a minute after it is plugged in: sudo systemctl stop ModemManager"
-                    .to_owned(),
-            );
+            let stop = system.fix(host, Fix::Stop(&Service::System("ModemManager.service".to_owned())));
+            notes.push(format!(
+                "ModemManager runs and may talk to the adapter for half a minute after it is plugged in: {stop}"
+            ));
         }
         notes
     }
@@ -120,7 +146,7 @@ impl Port {
 /// The serial ports, USB adapters first.
 pub fn ports(host: &Host) -> Vec<Port> {
     let mut ports: Vec<Port> = host.names("sys/class/tty").into_iter().filter_map(|name| port(host, name)).collect();
-    ports.sort_by_key(|port| (port.usb.is_none(), port.uart != Some(Uart::Header)));
+    ports.sort_by_key(|port| (port.no_wire.is_some() && port.usb.is_some(), port.usb.is_none(), port.uart != Some(Uart::Header), port.no_wire.is_some()));
     ports
 }
 
@@ -138,7 +164,8 @@ fn port(host: &Host, name: String) -> Option<Port> {
     let driver = drivers.filter_map(|path| path.rsplit('/').next().map(str::to_owned)).find(|name| name != "port");
     let uart = Uart::of(host, &name);
     let stable = stable_name(host, &name);
-    Some(Port { name, usb, uart, stable, driver })
+    let no_wire = no_wire(host, &name, real.as_deref().unwrap_or_default(), usb.as_ref(), driver.as_deref(), uart);
+    Some(Port { name, usb, uart, stable, driver, no_wire })
 }
 
 /// The USB device that a folder of `/sys` belongs to.
@@ -166,51 +193,26 @@ fn stable_name(host: &Host, port: &str) -> Option<String> {
     host.names(folder).into_iter().find(leads_here).map(|name| format!("/{folder}/{name}"))
 }
 
-/// The serial ports as links, with what owns them and what stands in the way. Opens nothing.
+/// The serial ports as links, with what owns them and what stands in the way; then the adapters that have no port. Opens
+/// nothing.
 pub fn endpoints(host: &Host) -> Vec<Endpoint> {
-    let processes = Processes::of(host);
+    let (processes, system) = (Processes::of(host), System::of(host));
     let ports = ports(host);
-    let mut found: Vec<Endpoint> = ports.iter().map(|port| endpoint(host, &processes, port)).collect();
-    found.extend(taken_by_brltty(host, &processes, &ports));
+    let mut found: Vec<Endpoint> = ports.iter().map(|port| endpoint(host, &system, &processes, port)).collect();
+    let lost = adapters::lost(host, &system, &processes, &ports);
+    found.extend(lost.iter().map(|lost| lost.endpoint(host, &system)));
     found
 }
 
-fn endpoint(host: &Host, processes: &Processes, port: &Port) -> Endpoint {
+fn endpoint(host: &Host, system: &System, processes: &Processes, port: &Port) -> Endpoint {
     let node = port.node();
     let device = Device {
         node: node.clone(),
         stable: port.stable.clone(),
         usb: port.usb.clone(),
-        owners: of_port(host, processes, &port.name),
-        notes: port.notes(processes),
+        owners: of_port(host, system, processes, &port.name),
+        notes: port.notes(host, system, processes),
     };
-    let denied = reach(host, &node).obstacle(&node, "dialout");
+    let denied = reach(host, &node).obstacle(host, system, &node, "dialout");
     super::endpoint(format!("uart:{node}"), port.words(), device, denied)
-}
-
-/// USB serial adapters without a port while brltty runs: it has taken them for braille displays.
-pub fn taken_by_brltty(host: &Host, processes: &Processes, ports: &[Port]) -> Vec<Endpoint> {
-    if processes.named("brltty").is_none() {
-        return Vec::new();
-    }
-    let folder = "sys/bus/usb/devices";
-    let adapters = host.names(folder).into_iter().filter_map(|place| Usb::of(host, &format!("{folder}/{place}")));
-    let lost = adapters.filter(|usb| {
-        chip_of(&usb.id).is_some()
-            && !ports.iter().any(|port| port.usb.as_ref().is_some_and(|known| known.place == usb.place))
-    });
-    lost.map(|usb| Endpoint {
-        link: "uart:".to_owned(),
-        about: usb.words(),
-        obstacle: Some(
-            LinkError::Taken {
-                name: format!("the adapter {} at USB {}", usb.words(), usb.place),
-                by: "brltty, the driver of braille displays".to_owned(),
-                remedy: BRLTTY_REMEDY.to_owned(),
-            }
-            .explain(),
-        ),
-        device: None,
-    })
-    .collect()
 }

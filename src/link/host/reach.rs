@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use super::Host;
+use super::fix::Fix;
+use super::system::System;
 use crate::link::contract::LinkError;
 
 /// How far this process gets with a device node.
@@ -158,39 +160,18 @@ fn system_allows(_: &str) -> bool {
 impl Reach {
     /// The obstacle as a link would report it; `None` when there is none. `usual` is the group such nodes usually
     /// belong to.
-    pub fn obstacle(&self, node: &str, usual: &'static str) -> Option<LinkError> {
+    pub fn obstacle(&self, host: &Host, system: &System, node: &str, usual: &str) -> Option<LinkError> {
         let name = node.to_owned();
+        let remedy = system.fix(host, Fix::Rights(node, usual, self));
         match self {
             Self::Ready => None,
-            Self::Missing => Some(LinkError::NotFound { name, remedy: "the node went away; look again".to_owned() }),
-            Self::LoginAgain { group } => Some(LinkError::LoginAgain { name, group: group.clone() }),
-            Self::NotInGroup { group } if group == usual => Some(LinkError::Denied { name, group: usual }),
-            Self::NotInGroup { group } => Some(LinkError::OtherGroup { name, group: group.clone() }),
-            Self::OwnerOnly { owner } => {
-                Some(LinkError::OwnerOnly { name, owner: owner.clone(), remedy: rule(node, usual) })
-            }
+            Self::Missing => Some(LinkError::NotFound { name, remedy }),
+            Self::LoginAgain { group } => Some(LinkError::LoginAgain { name, group: group.clone(), remedy }),
+            Self::NotInGroup { group } if group == usual => Some(LinkError::Denied { name, group: group.clone(), remedy }),
+            Self::NotInGroup { group } => Some(LinkError::OtherGroup { name, group: group.clone(), remedy }),
+            Self::OwnerOnly { owner } => Some(LinkError::OwnerOnly { name, owner: owner.clone(), remedy }),
         }
     }
-
-    /// The one command that helps; `None` when nothing has to be done, or nothing is known to help.
-    pub fn remedy(&self, node: &str, usual: &'static str) -> Option<String> {
-        use crate::problem::Explain;
-        self.obstacle(node, usual).map(|error| error.explain().remedy)
-    }
-}
-
-/// The commands that hand a kind of node to a group, where the system has no rule for it (Debian has none for spidev).
-fn rule(node: &str, group: &str) -> String {
-    let name = node.rsplit('/').next().unwrap_or(node);
-    let matching = match name {
-        _ if name.starts_with("spidev") => "SUBSYSTEM==\"spidev\"",
-        _ if name.starts_with("gpiochip") => "SUBSYSTEM==\"gpio\", KERNEL==\"gpiochip*\"",
-        _ if name.starts_with("tty") => "SUBSYSTEM==\"tty\", KERNEL==\"tty[A-Z]*[0-9]\"",
-        _ => return format!("sudo setfacl -m u:$USER:rw {node}"),
-    };
-    format!(
-        "sudo groupadd -f {group} && sudo usermod -aG {group} $USER && echo '{matching}, GROUP=\"{group}\", MODE=\"0660\"' | sudo tee /etc/udev/rules.d/60-bkbench-{group}.rules && sudo udevadm control --reload && sudo udevadm trigger; then log out and in again"
-    )
 }
 
 /// The number of a user or group by its name, from a file with `name:x:number:` lines.

@@ -77,7 +77,7 @@ fn serial_error(name: &str, error: serialport::Error) -> LinkError {
             name,
             remedy: "plug the programmer in; `bkbench links` lists the ports that are here".to_owned(),
         },
-        serialport::ErrorKind::Io(ErrorKind::PermissionDenied) => LinkError::Denied { name, group: "dialout" },
+        serialport::ErrorKind::Io(ErrorKind::PermissionDenied) => super::super::host::denied(&name, "dialout"),
         _ => LinkError::Io { name, why: error.description },
     }
 }

@@ -3,23 +3,20 @@
 
 use super::Check;
 use super::spi::rights;
-use crate::link::contract::LinkError;
 use crate::link::host::Host;
+use crate::link::host::adapters::{Programmer, jumpers, programmers};
 use crate::link::host::owners::{Processes, of_port};
 use crate::link::host::ports::ports;
 use crate::link::host::reach::{Reach, reach};
-use crate::problem::Explain;
+use crate::link::host::system::System;
 
-/// Where the kernel lists what is plugged in.
-const USB: &str = "sys/bus/usb/devices";
-/// A CH341A in SPI mode.
-const CH341: (&str, &str) = ("1a86", "5512");
 /// The lasting name of the check.
 pub(super) const ID: &str = "spi.adapter";
 
-pub(super) fn checks(host: &Host) -> Vec<Check> {
-    let mut checks: Vec<Check> = host.names(USB).into_iter().filter_map(|place| ch341(host, &place)).collect();
-    checks.extend(serprog(host));
+pub(super) fn checks(host: &Host, system: &System) -> Vec<Check> {
+    let mut checks: Vec<Check> = programmers(host).iter().map(|found| ch341(host, system, found)).collect();
+    checks.extend(jumpers(host).into_iter().map(|place| jumper(&place)));
+    checks.extend(serprog(host, system));
     checks
 }
 
@@ -27,35 +24,37 @@ fn check() -> Check {
     Check::spi(ID, "SPI adapter on USB")
 }
 
-fn ch341(host: &Host, place: &str) -> Option<Check> {
-    let text = |name: &str| host.text(&format!("{USB}/{place}/{name}"));
-    if (text("idVendor")?.as_str(), text("idProduct")?.as_str()) != CH341 {
-        return None;
-    }
-    let number = |name: &str| text(name)?.parse::<u16>().ok();
-    let node = format!("/dev/bus/usb/{:03}/{:03}", number("busnum")?, number("devnum")?);
-    Some(match reach(host, &node) {
-        Reach::Ready => check().pass(format!("CH341A at USB {place}: --link ch341:")),
-        Reach::LoginAgain { .. } | Reach::NotInGroup { .. } => rights(check(), host, &node, "plugdev"),
-        Reach::Missing | Reach::OwnerOnly { .. } => {
-            let problem = LinkError::UsbDenied { name: format!("CH341A at USB {place}") }.explain();
+fn ch341(host: &Host, system: &System, found: &Programmer) -> Check {
+    let name = format!("CH341A at USB {}", found.place);
+    match found.obstacle(host, system, &name) {
+        None => check().pass(format!("{name}: --link ch341:")),
+        Some(error) => {
+            use crate::problem::Explain;
+            let problem = error.explain();
             check().fail(problem.what, problem.remedy)
         }
-    })
+    }
+}
+
+fn jumper(place: &str) -> Check {
+    check().unsure(
+        format!("CH341A at USB {place} in UART mode (1A86:5523): its jumper stands on UART, or it is a serial cable"),
+        "for SPI set the adapter's jumper to SPI (then it is 1A86:5512) and plug it in again",
+    )
 }
 
 /// Serial ports whose adapter calls itself a serprog programmer.
-fn serprog(host: &Host) -> Vec<Check> {
+fn serprog(host: &Host, system: &System) -> Vec<Check> {
     let processes = Processes::of(host);
     let says_so = |product: &String| product.to_ascii_lowercase().contains("serprog");
     let found = ports(host).into_iter().filter_map(|port| {
         let product = port.usb.as_ref()?.product.clone().filter(says_so)?;
         let node = port.node();
-        let owner = of_port(host, &processes, &port.name).into_iter().next();
+        let owner = of_port(host, system, &processes, &port.name).into_iter().next();
         Some(match (owner, reach(host, &node)) {
             (Some(owner), _) => check().fail(format!("{node} is in use by {}", owner.who), owner.remedy),
             (None, Reach::Ready) => check().pass(format!("{product} at {node}: --link serprog:{node}")),
-            (None, _) => rights(check(), host, &node, "dialout"),
+            (None, _) => rights(check(), host, system, &node, "dialout"),
         })
     });
     found.collect()

@@ -11,7 +11,10 @@ use serde::Serialize;
 
 use super::Host;
 use super::board::Board;
+use super::system::System;
 use crate::link::contract::WireKind;
+use crate::link::gpio::bcm_number;
+use crate::link::spec::LinkSpec;
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -65,8 +68,31 @@ pub struct Surroundings {
     pub terminal: Terminal,
     /// Where backups go, and the bytes free there; `None` when the system does not say.
     pub disk: Option<(PathBuf, u64)>,
-    /// The GPIO line (BCM number) that CEN is wired to.
-    pub cen: u8,
+    /// What is to be worked with.
+    pub wanted: Wanted,
+}
+
+/// The bus and the CEN line in question.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Bus and chip select of the link; `None` for the first that is here.
+    pub bus: Option<(u32, u8)>,
+    /// The GPIO line (BCM number) that CEN is wired to; `None` when the link works none, or names one that is no number
+    /// of a header.
+    pub cen: Option<u8>,
+}
+
+impl Wanted {
+    /// What a link means; `usual` is the line of the settings, which counts where the link names none.
+    pub fn of(link: Option<&LinkSpec>, usual: u8) -> Self {
+        let Some(spec) = link.filter(|link| link.scheme == "spi") else { return Self { bus: None, cen: Some(usual) } };
+        let bus = spec.target.split_once('.').and_then(|(bus, select)| Some((bus.parse().ok()?, select.parse().ok()?)));
+        let cen = match spec.get("cen") {
+            None => Some(usual),
+            Some(line) => bcm_number(line),
+        };
+        Self { bus, cen }
+    }
 }
 
 /// The terminal the program runs in.
@@ -122,11 +148,11 @@ impl Diagnosis {
 
 /// Looks at a computer. Opens no port and no bus.
 pub fn examine(host: &Host, around: &Surroundings) -> Diagnosis {
-    let board = Board::of(host);
+    let (board, system) = (Board::of(host), System::of(host));
     let mut checks = common::checks(host, &board, around);
-    checks.extend(spi::checks(host, &board, around.cen));
-    checks.extend(adapter::checks(host));
-    checks.extend(uart::checks(host, &board));
+    checks.extend(spi::checks(host, &board, &around.wanted));
+    checks.extend(adapter::checks(host, &system));
+    checks.extend(uart::checks(host, &board, &system));
     Diagnosis { board, checks }
 }
 

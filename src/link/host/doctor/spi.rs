@@ -1,72 +1,71 @@
-//! What SPI needs: a bus, the right to use it, a line for CEN, and a kernel without known faults.
+//! What SPI needs: a bus, the right to use it, its lines, a line for CEN, and a kernel without known faults.
 
-use super::Check;
+use super::{Check, Wanted};
 use crate::link::gpio::line_name;
 use crate::link::host::Host;
 use crate::link::host::board::Board;
-use crate::link::host::buses::{Bus, buses, hidden, taken};
-use crate::link::host::lines::{Chip, chips};
-use crate::link::host::owners::{Processes, config_file, of_node};
+use crate::link::host::buses::{Bus, Look, buses, hidden};
+use crate::link::host::cen::Cen;
+use crate::link::host::fix::Fix;
+use crate::link::host::lines::Chip;
+use crate::link::host::no_bus;
+use crate::link::host::owners::{Processes, of_node};
 use crate::link::host::reach::{Reach, reach};
+use crate::link::host::select::{self, Select};
+use crate::link::host::system::System;
 
 /// The kernel's default of spidev's longest message, in bytes.
 const BUFSIZ: u32 = 4096;
-/// SPI0 on the header: SCLK, MOSI and MISO by BCM number.
-const SPI0: [u8; 3] = [11, 10, 9];
 /// The last Pi 5 kernels seen to raise chip select between words (raspberrypi/linux issue 6354).
 const CS_KERNEL: (u32, u32, u32) = (6, 6, 45);
 
-pub(super) fn checks(host: &Host, board: &Board, cen: u8) -> Vec<Check> {
-    let buses = buses(host);
-    let mut checks = vec![bus(host, board, &buses), access(host, &buses)];
-    checks.extend(users(host, &buses));
-    checks.push(bufsiz(host, &buses));
-    let chips = chips(host);
-    checks.push(cen_line(host, board, &chips, cen));
-    checks.extend(bus_lines(&chips));
-    checks.extend(kernel(board, &chips));
+pub(super) fn checks(host: &Host, board: &Board, wanted: &Wanted) -> Vec<Check> {
+    let look = Look::at(host);
+    let mut buses = buses(host);
+    // The bus of the link in question comes first.
+    if let Some(place) = buses.iter().position(|bus| Some((bus.bus, bus.select)) == wanted.bus) {
+        buses.swap(0, place);
+    }
+    let mut checks = vec![bus(host, &look.system, &buses, wanted), access(host, &look.system, &buses)];
+    checks.extend(users(host, &look.system, &buses));
+    checks.push(bufsiz(host, &look.system, &buses));
+    checks.push(cen_line(host, board, &look.system, wanted));
+    checks.extend(chip_select(host, &look, &buses));
+    checks.extend(bus_lines(host, &look, &buses));
+    checks.extend(kernel(host, &look.system, board, &look.chips));
     checks.extend(boot_eeprom(host));
     checks
 }
 
-fn bus(host: &Host, board: &Board, buses: &[Bus]) -> Check {
+fn bus(host: &Host, system: &System, buses: &[Bus], wanted: &Wanted) -> Check {
     let check = Check::spi("spi.bus", "SPI bus").needed();
-    if let Some(first) = buses.first() {
-        return check.pass(format!("{}: {}", first.node(), first.about));
-    }
-    if let Some((bus, driver)) = taken(host).first() {
-        let remedy = format!("take the overlay that uses it out of {}, then reboot", config_file(host));
-        return check.fail(format!("the driver {driver} uses bus {}.{}", bus.bus, bus.select), remedy);
-    }
-    let config = host.text(config_file(host)).unwrap_or_default();
-    let asks = |word: &str| config.lines().any(|line| line.trim_start().starts_with(word));
-    let file = config_file(host);
-    if asks("dtoverlay=spi-gpio40-45") {
-        let found = "the only SPI bus is routed to this computer's own boot EEPROM, which is never opened";
-        return check.fail(found, format!("take dtoverlay=spi-gpio40-45 out of {file}, then reboot"));
-    }
-    let remedy = match (board.pi, asks("dtparam=spi=on")) {
-        (Some(_), true) => "SPI is switched on but not active yet: sudo reboot".to_owned(),
-        (Some(_), false) if Board::has_raspi_config(host) => {
-            "sudo raspi-config nonint do_spi 0, then sudo reboot".to_owned()
+    match buses.first() {
+        Some(first) if wanted.bus.is_some_and(|bus| bus != (first.bus, first.select)) => {
+            let (bus, select) = wanted.bus.unwrap_or_default();
+            let have: Vec<String> = buses.iter().map(Bus::node).collect();
+            let remedy = format!("use a bus that is here: --link 'spi:{}.{}'", first.bus, first.select);
+            check.fail(format!("/dev/spidev{bus}.{select} is not here; there is {}", have.join(", ")), remedy)
         }
-        (Some(_), false) => format!("echo dtparam=spi=on | sudo tee -a {file}, then sudo reboot"),
-        (None, _) => "use UART, or switch on an overlay of the board that puts spidev on its SPI bus".to_owned(),
-    };
-    check.fail("there is no /dev/spidev node", remedy)
+        Some(first) => check.pass(format!("{}: {}", first.node(), first.about)),
+        None => {
+            let reason = no_bus::reason(host, system);
+            check.fail(reason.found(host), reason.remedy(host, system))
+        }
+    }
 }
 
-fn access(host: &Host, buses: &[Bus]) -> Check {
+fn access(host: &Host, system: &System, buses: &[Bus]) -> Check {
     let check = Check::spi("spi.access", "right to use the bus").needed();
     let Some(node) = buses.first().map(Bus::node) else { return check.not_checked("there is no bus") };
-    rights(check, host, &node, "spi")
+    rights(check, host, system, &node, "spi")
 }
 
 /// Fills a check about the right to use a node.
-pub(super) fn rights(check: Check, host: &Host, node: &str, usual: &'static str) -> Check {
+pub(super) fn rights(check: Check, host: &Host, system: &System, node: &str, usual: &str) -> Check {
     let reach = reach(host, node);
     let found = match &reach {
         Reach::Ready => return check.pass(format!("{node} may be read and written")),
+        Reach::Missing if system.container.is_some() => format!("{node} was not passed into this container"),
         Reach::Missing => format!("{node} is not there"),
         Reach::LoginAgain { group } => {
             format!("{node}: your user is in the group {group}, but this session is older than that")
@@ -74,70 +73,77 @@ pub(super) fn rights(check: Check, host: &Host, node: &str, usual: &'static str)
         Reach::NotInGroup { group } => format!("{node}: your user is not in the group {group}"),
         Reach::OwnerOnly { owner } => format!("{node}: only {owner} may use it"),
     };
-    check.fail(found, reach.remedy(node, usual).unwrap_or_default())
+    check.fail(found, system.fix(host, Fix::Rights(node, usual, &reach)))
 }
 
-fn users(host: &Host, buses: &[Bus]) -> Option<Check> {
+fn users(host: &Host, system: &System, buses: &[Bus]) -> Option<Check> {
     let node = buses.first()?.node();
     let check = Check::spi("spi.users", "users of the bus").needed();
-    let owner = of_node(&Processes::of(host), &node).into_iter().next()?;
+    let owner = of_node(host, system, &Processes::of(host), &node).into_iter().next()?;
     Some(check.fail(format!("{node} is held by {}", owner.who), owner.remedy))
 }
 
-fn bufsiz(host: &Host, buses: &[Bus]) -> Check {
+fn bufsiz(host: &Host, system: &System, buses: &[Bus]) -> Check {
     let check = Check::spi("spi.bufsiz", "longest message (bufsiz)");
     let value = host.text("sys/module/spidev/parameters/bufsiz").and_then(|text| text.parse::<u32>().ok());
     match value {
         None if buses.is_empty() => check.not_checked("spidev is not loaded"),
         None => check.not_checked(format!("the kernel does not tell; {BUFSIZ} bytes are taken")),
-        Some(bytes) if bytes < BUFSIZ => check.unsure(
-            format!("{bytes} bytes: reading takes longer"),
-            format!("add spidev.bufsiz={BUFSIZ} to the kernel's command line, then reboot"),
-        ),
+        Some(bytes) if bytes < BUFSIZ => {
+            check.unsure(format!("{bytes} bytes: reading takes longer"), system.fix(host, Fix::BufSize(BUFSIZ)))
+        }
         Some(bytes) => check.pass(format!("{bytes} bytes; longer reads are cut to it")),
     }
 }
 
-fn cen_line(host: &Host, board: &Board, chips: &[Chip], cen: u8) -> Check {
+fn cen_line(host: &Host, board: &Board, system: &System, wanted: &Wanted) -> Check {
     let check = Check::spi("spi.cen", "GPIO line for CEN").needed();
-    if let Some(header) = chips.iter().find(|chip| chip.is_header()) {
-        return match header.user_of(cen.into()) {
-            None => check.pass(format!("{} is free, on {}", line_name(cen), header.node)),
-            Some(user) => check.fail(
-                format!("{} is claimed by {user}", line_name(cen)),
-                format!("take the overlay or program behind {user} away, or wire CEN elsewhere and add cen=NUMBER to the link"),
-            ),
-        };
-    }
-    // Without the right to ask, the kernel lists no lines.
-    let nodes: Vec<String> = host.nodes("gpiochip").iter().map(|name| format!("/dev/{name}")).collect();
-    let denied = nodes.iter().find(|node| !matches!(reach(host, node), Reach::Ready | Reach::Missing));
-    match denied {
-        Some(node) => rights(check, host, node, "gpio"),
-        None if nodes.is_empty() => check.fail("this computer has no GPIO lines", "use UART, or an SPI adapter on USB"),
-        None if board.pi.is_some() => check.not_checked("the header's GPIO chip was not found"),
-        None => check.unsure(
-            "this is no Raspberry Pi: which line CEN is wired to is not known",
+    let Some(cen) = wanted.cen else { return check.pass("the link works no line for CEN") };
+    match Cen::of(host, system, cen) {
+        Cen::Free(node) => check.pass(format!("{} is free, on {node}", line_name(cen))),
+        Cen::Claimed { by, remedy } => check.fail(format!("{} is claimed by {by}", line_name(cen)), remedy),
+        Cen::Denied(node, _) => rights(check, host, system, &node, "gpio"),
+        Cen::NoLines if system.container.is_some() => rights(check, host, system, "/dev/gpiochip0", "gpio"),
+        Cen::NoLines => check.fail("this computer has no GPIO lines", "use UART, or an SPI adapter on USB"),
+        Cen::NotTold if board.pi.is_some() => check.not_checked("the header's GPIO chip was not found"),
+        Cen::NotTold | Cen::OtherBoard => check.unsure(
+            "this is not a Raspberry Pi: which line CEN is wired to is unknown",
             "give the line with the link: --link 'spi:0.0?cen=…'",
         ),
     }
 }
 
-fn bus_lines(chips: &[Chip]) -> Option<Check> {
-    let header = chips.iter().find(|chip| chip.is_header())?;
+fn chip_select(host: &Host, look: &Look, buses: &[Bus]) -> Option<Check> {
+    let bus = buses.first()?;
+    let check = Check::spi("spi.select", "chip select of the bus").needed();
+    match select::select(host, &look.settings, &look.chips, bus) {
+        Select::Line(line) => Some(check.pass(format!("{} is chip select {} of {}", line_name(line), bus.select, bus.node()))),
+        Select::NoLine => {
+            let fault = look.fault(host, bus)?;
+            Some(check.fail(fault.found, fault.remedy))
+        }
+        Select::NotTold => None,
+    }
+}
+
+fn bus_lines(host: &Host, look: &Look, buses: &[Bus]) -> Option<Check> {
     let check = Check::spi("spi.lines", "SPI lines of the header").needed();
-    let claimed = SPI0.iter().find_map(|&line| Some((line, header.user_of(line.into())?)));
-    Some(match claimed {
-        None => check.pass("nobody else has claimed them"),
-        Some((line, user)) => check.fail(
-            format!("{} is claimed by {user}", line_name(line)),
-            format!("take the overlay or program behind {user} away, then reboot"),
-        ),
-    })
+    let Some(bus) = buses.first() else {
+        // Without a bus the reason for that stands elsewhere.
+        return None;
+    };
+    // Whoever has no chip select hears of that, and of nothing else.
+    if select::select(host, &look.settings, &look.chips, bus) == Select::NoLine {
+        return None;
+    }
+    match look.fault(host, bus) {
+        Some(fault) => Some(check.fail(fault.found, fault.remedy)),
+        None => look.chips.iter().any(Chip::is_header).then(|| check.pass("nobody else has claimed them")),
+    }
 }
 
 /// Faults that kernels of this board were reported to have (users.md 24 to 26).
-fn kernel(board: &Board, chips: &[Chip]) -> Option<Check> {
+fn kernel(host: &Host, system: &System, board: &Board, chips: &[Chip]) -> Option<Check> {
     let check = Check::spi("spi.kernel", "known faults of the kernel");
     let release = board.kernel.clone().unwrap_or_default();
     let header = chips.iter().find(|chip| chip.is_header()).map(|chip| chip.node.as_str());
@@ -152,7 +158,7 @@ fn kernel(board: &Board, chips: &[Chip]) -> Option<Check> {
             Some(match (old, number) {
                 (true, _) => check.unsure(
                     format!("kernels as old as {release} were seen to raise chip select between words{moved}"),
-                    "sudo apt update && sudo apt full-upgrade, then reboot",
+                    system.fix(host, Fix::UpdateKernel),
                 ),
                 (false, Some(_)) => check.pass(format!("none known of {release}{moved}")),
                 (false, None) => check.not_checked("the kernel's release is not known"),

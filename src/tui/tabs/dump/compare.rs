@@ -11,7 +11,7 @@ use crate::tui::msg::Target;
 use crate::tui::overlay::{JumpList, PickFile};
 use crate::tui::shared::Shared;
 use crate::tui::theme::Role;
-use crate::units::size_text;
+use crate::units::{counted, size_text};
 
 impl Dump {
     /// Asks for a second file, or ends the comparison.
@@ -82,10 +82,6 @@ fn place(comparison: &Comparison, regions: usize, index: usize) -> u32 {
             inside.map_or(home.region.span.start, |range| range.span.start.max(home.region.span.start))
         }),
     }
-}
-
-fn counted(count: u64, word: &str) -> String {
-    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The comparison in one sentence.

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{Context, Failure};
-use crate::link::{LinkSpec, WireKind};
 use crate::link::host::Host;
 use crate::link::host::doctor::{self, Check, Diagnosis, State, Surroundings, Terminal, Wanted};
+use crate::link::{LinkSpec, WireKind};
 use crate::problem::{Class, Explain, Problem};
 
 /// `doctor`: looks at this computer, or at copies of another one's files. Ends well only when at least one wire is
@@ -34,7 +34,10 @@ pub(super) fn doctor(context: &Context, root: Option<&Path>) -> Result<(), Failu
     // SPI is for boards with a header; on any other computer a serial adapter is nearer.
     let nearest = if found.board.pi.is_some() { WireKind::Spi } else { WireKind::Uart };
     let faults = || found.checks.iter().filter(|check| check.needed && check.state == State::Fail);
-    let first = faults().find(|check| check.wire == Some(nearest)).or_else(|| faults().next());
+    // An adapter that is plugged in is nearer than one that is not.
+    let adapter = found.checks.iter().find(|check| check.id == "spi.adapter" && check.state == State::Fail);
+    let adapter = adapter.filter(|_| found.board.pi.is_none());
+    let first = adapter.or_else(|| faults().find(|check| check.wire == Some(nearest))).or_else(|| faults().next());
     let problem = Problem::new(
         Class::Host,
         "E758",

@@ -293,7 +293,7 @@ pub enum LinkError {
         remedy: String,
     },
     /// This computer has no SPI bus for programs.
-    #[error("{name} does not exist: {why}")]
+    #[error("{name} is not there: {why}")]
     NoBus {
         /// The node.
         name: String,
@@ -320,6 +320,16 @@ pub enum LinkError {
         /// Why, from what the computer says.
         why: String,
         /// What helps on this system.
+        remedy: String,
+    },
+    /// The port exists, and no module can be wired to it.
+    #[error("{name} is not for a module: {why}")]
+    NotAWire {
+        /// The node.
+        name: String,
+        /// What it is.
+        why: String,
+        /// What to use instead.
         remedy: String,
     },
     /// A program took the adapter, so that it has no port.
@@ -483,6 +493,9 @@ impl Explain for LinkError {
                 "the bus is shared or set up for something else",
                 remedy.clone(),
             ),
+            Self::NotAWire { remedy, .. } => {
+                Problem::new(Class::Host, "E226", what, "it leads somewhere else than to a 3.3 V wire", remedy.clone())
+            }
             Self::NoPort { remedy, .. } => Problem::new(
                 Class::Host,
                 "E225",

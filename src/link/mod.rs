@@ -51,7 +51,12 @@ pub const DRIVERS: &[Driver] = &[
     Driver { scheme: "spi", about: "SPI bus of this computer", open: spidev::open, endpoints: spidev::endpoints },
     Driver { scheme: "uart", about: "serial port", open: serial::open, endpoints: serial::endpoints },
     Driver { scheme: "ch341", about: "CH341A USB adapter", open: ch341::open, endpoints: ch341::endpoints },
-    Driver { scheme: "serprog", about: "serprog flash programmer", open: serprog::open, endpoints: |_| serprog::endpoints() },
+    Driver {
+        scheme: "serprog",
+        about: "serprog flash programmer",
+        open: serprog::open,
+        endpoints: |_| serprog::endpoints(),
+    },
     Driver {
         scheme: "tcp",
         about: "serial port of another computer, raw bytes",

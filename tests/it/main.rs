@@ -32,9 +32,11 @@ mod screens;
 #[cfg(unix)]
 mod serial;
 mod session;
+mod setups;
 mod strays;
 mod supply;
 mod support;
+mod systems;
 mod transcripts;
 mod uart;
 mod wiring;

@@ -1,6 +1,6 @@
 //! USB adapters by their numbers: the serial ones that have no port, each with the reason, and the CH341A in SPI mode.
 
-use super::fix::{Fix, Service};
+use super::fix::{Fix, Service, quoted};
 use super::modules;
 use super::owners::{Processes, of_node};
 use super::ports::{Port, Usb};
@@ -194,14 +194,16 @@ impl Lost {
     pub fn remedy(&self, host: &Host, system: &System) -> String {
         match &self.why {
             Why::Brltty => brltty_remedy(host, system),
-            Why::Program(_) => "end the program that works it (a virtual machine, an IDE), then plug the adapter in again".to_owned(),
+            Why::Program(_) => {
+                "end the program that works it (a virtual machine, an IDE), then plug the adapter in again".to_owned()
+            }
             Why::Modules(_) => system.fix(host, Fix::Restart),
             Why::Blacklisted(file) => system.fix(host, Fix::Unblock(file, self.driver)),
             Why::NoDriver => system.fix(host, Fix::InstallModule(self.driver)),
             Why::NotLoaded => system.fix(host, Fix::Load(self.driver)),
             Why::ProbeFailed => format!(
                 "plug it into another USB port, without a hub; if that does not help, the kernel has a fault with it: {}",
-                system.fix(host, Fix::UpdateKernel)
+                quoted(&system.fix(host, Fix::UpdateKernel))
             ),
         }
     }
@@ -210,7 +212,9 @@ impl Lost {
     pub fn endpoint(&self, host: &Host, system: &System) -> Endpoint {
         let (name, why, remedy) = (format!("the adapter {}", self.name()), self.reason(), self.remedy(host, system));
         let problem: Problem = match self.why {
-            Why::Brltty => LinkError::Taken { name, by: "brltty, the driver of braille displays".to_owned(), remedy }.explain(),
+            Why::Brltty => {
+                LinkError::Taken { name, by: "brltty, the driver of braille displays,".to_owned(), remedy }.explain()
+            }
             _ => LinkError::NoPort { name, why, remedy }.explain(),
         };
         Endpoint { link: "uart:".to_owned(), about: self.usb.words(), obstacle: Some(problem), device: None }
@@ -220,7 +224,7 @@ impl Lost {
 /// What makes brltty leave USB adapters alone. Its owner may need it, so that it is named before it is removed.
 pub fn brltty_remedy(host: &Host, system: &System) -> String {
     let remove = system.fix(host, Fix::Remove("brltty"));
-    format!("if nobody needs a braille display here: {remove}, then plug the adapter in again")
+    format!("if nobody needs a braille display here: {}, then plug the adapter in again", quoted(&remove))
 }
 
 /// A CH341A in SPI mode.
@@ -235,9 +239,8 @@ pub struct Programmer {
 /// The CH341A adapters in SPI mode, in the order of their numbers: by bus and address.
 pub fn programmers(host: &Host) -> Vec<Programmer> {
     let found = plugged(host).into_iter().filter(|usb| usb.id == CH341_SPI);
-    let mut found: Vec<Programmer> = found
-        .filter_map(|usb| Some(Programmer { node: usb_node(host, &usb.place)?, place: usb.place }))
-        .collect();
+    let mut found: Vec<Programmer> =
+        found.filter_map(|usb| Some(Programmer { node: usb_node(host, &usb.place)?, place: usb.place })).collect();
     found.sort_by(|a, b| a.node.cmp(&b.node));
     found
 }
@@ -281,7 +284,16 @@ pub fn jumpers(host: &Host) -> Vec<String> {
 /// Services that are known for holding serial ports, among those whose open files this user may not see.
 pub fn hidden_suspects(processes: &Processes) -> Vec<String> {
     const HOLDERS: [&str; 10] = [
-        "octoprint", "zigbee2mqtt", "ser2net", "klipper", "moonraker", "nodered", "home-assistant", "zwave", "gpsd", "mosquitto_serial",
+        "octoprint",
+        "zigbee2mqtt",
+        "ser2net",
+        "klipper",
+        "moonraker",
+        "nodered",
+        "home-assistant",
+        "zwave",
+        "gpsd",
+        "mosquitto_serial",
     ];
     let hidden = processes.all.iter().filter(|process| process.hides());
     let names = hidden.filter_map(|process| {

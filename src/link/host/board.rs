@@ -46,7 +46,6 @@ impl Board {
         let parts = [Some(model), self.system.clone(), self.kernel.as_ref().map(|kernel| format!("kernel {kernel}"))];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
-
 }
 
 /// Where a UART of the board leads to.

@@ -106,8 +106,7 @@ pub(super) fn node_of(host: &Host, bus: u32, select: u8) -> String {
 fn about(host: &Host, bus: u32, select: u8) -> String {
     let Some(lines) = BusLines::of(host, bus, select) else { return format!("SPI bus {bus}, chip select {select}") };
     let pin = |line: u8| header_pin(line).unwrap_or_default();
-    let place =
-        format!("header SPI{}, pins {} {} {}", lines.bus, pin(lines.mosi), pin(lines.miso), pin(lines.sck));
+    let place = format!("header SPI{}, pins {} {} {}", lines.bus, pin(lines.mosi), pin(lines.miso), pin(lines.sck));
     match lines.selects.get(usize::from(select)) {
         Some(line) => format!("{place}, CE{select} on {}", pin(*line)),
         None => format!("{place}, chip select {select}"),
@@ -116,7 +115,8 @@ fn about(host: &Host, bus: u32, select: u8) -> String {
 
 /// The bus with its chip select as the kernel has it.
 fn told(host: &Host, look: &Look, bus: &mut Bus) {
-    let usual = BusLines::of(host, bus.bus, bus.select).and_then(|lines| lines.selects.get(usize::from(bus.select)).copied());
+    let usual =
+        BusLines::of(host, bus.bus, bus.select).and_then(|lines| lines.selects.get(usize::from(bus.select)).copied());
     match select(host, &look.settings, &look.chips, bus) {
         Select::Line(line) if Some(line) != usual => {
             let place = bus.about.split(", CE").next().unwrap_or_default().to_owned();
@@ -158,7 +158,7 @@ impl Look {
         if let Some((other, driver)) = shared {
             let device = format!("spi{}.{}", other.bus, other.select);
             let reason = Reason::Driver { overlay: no_bus::overlay_of(&self.settings, &driver), driver, device };
-            let found = format!("{} shares its lines: {}", bus.node(), reason.found(host));
+            let found = format!("{} on the same lines", reason.found(host));
             return Some(Fault { found, remedy: reason.remedy(host, &self.system) });
         }
         let own = match chosen {
@@ -177,7 +177,7 @@ impl Look {
     fn no_select(&self, host: &Host, bus: &Bus) -> Fault {
         let overlay = self.settings.overlay(&format!("spi{}-0cs", bus.bus));
         let why = overlay.map(|line| format!(" ({} in /{})", line.text, line.file)).unwrap_or_default();
-        let found = format!("no line is the chip select of {}{why}: the module is never selected", bus.node());
+        let found = format!("no line is chip select {}{why}: the module is never selected", bus.select);
         let remedy = match overlay {
             Some(line) => self.system.fix(host, Fix::NoSetting(line)),
             None => self.system.fix(host, Fix::Setting("dtoverlay=spi0-2cs")),
@@ -232,7 +232,7 @@ pub fn missing(host: &Host, cen: u8) -> Option<Endpoint> {
     Some(Endpoint {
         link: format!("spi:0.0?cen={cen}"),
         about: "SPI bus of this computer: none".to_owned(),
-        obstacle: Some(LinkError::NoBus { name: "SPI".to_owned(), why, remedy }.explain()),
+        obstacle: Some(LinkError::NoBus { name: "the SPI bus".to_owned(), why, remedy }.explain()),
         device: None,
     })
 }

@@ -3,7 +3,7 @@
 use super::Host;
 use super::board::Board;
 use super::firmware::Settings;
-use super::fix::Fix;
+use super::fix::{Fix, quoted};
 use super::lines::chips;
 use super::reach::{Reach, reach};
 use super::system::System;
@@ -59,11 +59,9 @@ impl Cen {
     /// What stands in the way of a link with this line; `None` while nothing is known to.
     pub fn obstacle(&self, cen: u8) -> Option<LinkError> {
         match self {
-            Self::Claimed { by, remedy } => Some(LinkError::LineInUse {
-                line: line_name(cen),
-                consumer: by.clone(),
-                remedy: remedy.clone(),
-            }),
+            Self::Claimed { by, remedy } => {
+                Some(LinkError::LineInUse { line: line_name(cen), consumer: by.clone(), remedy: remedy.clone() })
+            }
             _ => None,
         }
     }
@@ -73,14 +71,14 @@ impl Cen {
 pub fn free(host: &Host, system: &System, line: u8, by: &str) -> String {
     let elsewhere = "or wire CEN elsewhere and add cen=NUMBER to the link";
     if by.starts_with("sysfs") {
-        return format!("{}, {elsewhere}", system.fix(host, Fix::Unexport(line)));
+        return format!("`{}`, {elsewhere}", system.fix(host, Fix::Unexport(line)));
     }
     if by.starts_with("spi") && by.contains(" CS") {
         return "it is a chip select of SPI: wire CEN elsewhere and add cen=NUMBER to the link".to_owned();
     }
     let settings = Settings::of(host, system);
     match settings.overlay_with(line).or_else(|| settings.overlay(by.split(['@', '_']).next().unwrap_or(by))) {
-        Some(overlay) => format!("{}, {elsewhere}", system.fix(host, Fix::NoSetting(overlay))),
+        Some(overlay) => format!("{}, {elsewhere}", quoted(&system.fix(host, Fix::NoSetting(overlay)))),
         None => format!("take the overlay or program behind {by} away, {elsewhere}"),
     }
 }

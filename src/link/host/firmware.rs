@@ -124,9 +124,8 @@ impl Settings {
     fn elsewhere(&self, host: &Host, wanted: impl Fn(&str) -> bool) -> Option<String> {
         let main = self.main.as_deref()?;
         let others = PLACES.iter().filter(|place| **place != main && host.has(place));
-        let mut others = others.filter(|place| {
-            host.text(place).is_some_and(|text| text.lines().any(|line| wanted(line.trim())))
-        });
+        let mut others =
+            others.filter(|place| host.text(place).is_some_and(|text| text.lines().any(|line| wanted(line.trim()))));
         others.next().map(|file| (*file).to_owned())
     }
 
@@ -169,7 +168,8 @@ fn own_file(host: &Host, system: &System, main: &str, text: &str) -> String {
         Some(whole) => whole.to_owned(),
         None => format!("{}{name}", folder(main)),
     };
-    let words = said.split(|c: char| c.is_whitespace() || ",;\"'()".contains(c)).map(|word| word.trim_end_matches(['.', ':']));
+    let words =
+        said.split(|c: char| c.is_whitespace() || ",;\"'()".contains(c)).map(|word| word.trim_end_matches(['.', ':']));
     let named = words.filter(|word| ONES_OWN.iter().any(|part| word.contains(part)) && word.contains(['.', '/']));
     let included = text.lines().filter_map(|line| line.trim().strip_prefix("include ")).map(str::trim);
     let included = included.filter(|name| ONES_OWN.iter().any(|part| name.contains(part)) || host.has(&beside(name)));

@@ -210,7 +210,7 @@ impl Host {
         Some(inside.to_string_lossy().into_owned())
     }
 
-    /// A device node; `None` when it is not there.
+    /// A device node; `None` when it is not there. In a copy, owner and group may be numbers.
     pub fn node(&self, path: &str) -> Option<Node> {
         match &self.copy {
             None => live_node(&self.place(path)),
@@ -220,8 +220,10 @@ impl Host {
                     let mut words = line.split_whitespace();
                     (words.next()?.trim_start_matches('/') == wanted).then_some(())?;
                     let mode = u32::from_str_radix(words.next()?, 8).ok()?;
-                    let user = reach::number_of(self, "etc/passwd", words.next()?)?;
-                    Some(Node { mode, user, group: reach::number_of(self, "etc/group", words.next()?)? })
+                    let number =
+                        |file: &str, name: &str| name.parse().ok().or_else(|| reach::number_of(self, file, name));
+                    let user = number("etc/passwd", words.next()?)?;
+                    Some(Node { mode, user, group: number("etc/group", words.next()?)? })
                 })
             }
         }
@@ -303,7 +305,9 @@ fn endpoint(link: String, about: String, mut device: Device, denied: Option<Link
         .first()
         .map(|owner| LinkError::Busy { name: device.node.clone(), by: Some(Box::new(owner.clone())) }.explain());
     let denied = denied.map(|error| error.explain());
-    if let (Some(_), Some(denied)) = (&busy, &denied) {
+    // A login prompt takes the rights away with the port; whoever ends it gets both back.
+    let prompt = device.owners.first().is_some_and(|owner| owner.kind == owners::Kind::Getty);
+    if let (Some(_), Some(denied), false) = (&busy, &denied, prompt) {
         device.notes.insert(0, format!("{}: {}", denied.what, denied.remedy));
     }
     Endpoint { link, about, obstacle: busy.or(denied), device: Some(Box::new(device)) }

@@ -45,7 +45,9 @@ pub fn blacklisted(host: &Host, module: &str) -> Option<String> {
         let mut words = line.split_whitespace();
         match (words.next(), words.next(), words.next()) {
             (Some("blacklist"), Some(name), _) => same(name),
-            (Some("install"), Some(name), Some(program)) => same(name) && program.ends_with("/false") || same(name) && program.ends_with("/true"),
+            (Some("install"), Some(name), Some(program)) => {
+                same(name) && program.ends_with("/false") || same(name) && program.ends_with("/true")
+            }
             _ => false,
         }
     };
@@ -64,9 +66,9 @@ pub fn loaded(host: &Host, module: &str) -> bool {
 pub fn available(host: &Host, module: &str) -> Option<bool> {
     let running = host.text("proc/sys/kernel/osrelease")?;
     let wanted = module.replace('-', "_");
-    let lists = MODULES.iter().flat_map(|folder| {
-        ["modules.dep", "modules.builtin"].map(|name| format!("{folder}/{running}/{name}"))
-    });
+    let lists = MODULES
+        .iter()
+        .flat_map(|folder| ["modules.dep", "modules.builtin"].map(|name| format!("{folder}/{running}/{name}")));
     let texts: Vec<String> = lists.filter_map(|file| host.long_text(&file)).collect();
     (!texts.is_empty()).then(|| {
         let names = texts.iter().flat_map(|text| text.lines());

@@ -4,7 +4,7 @@ use super::Host;
 use super::board::Board;
 use super::buses::{self, hidden, taken};
 use super::firmware::{Line, Settings, Switch};
-use super::fix::Fix;
+use super::fix::{Fix, quoted};
 use super::lines::chips;
 use super::modules;
 use super::select::{BusLines, Claim, claimed};
@@ -155,7 +155,12 @@ fn off(host: &Host, system: &System, settings: &Settings, pi: bool, switch: Swit
 
 /// The device-tree path of a header controller that the system made a device of, and whether its driver runs.
 fn controller(host: &Host) -> Option<(String, bool)> {
-    let folders = ["sys/devices/platform/soc", "sys/devices/platform", "sys/bus/platform/devices", "sys/devices/platform/axi/1000120000.pcie"];
+    let folders = [
+        "sys/devices/platform/soc",
+        "sys/devices/platform",
+        "sys/bus/platform/devices",
+        "sys/devices/platform/axi/1000120000.pcie",
+    ];
     let devices = folders.iter().flat_map(|folder| {
         let names = host.names(folder).into_iter().filter(|name| name.ends_with(".spi"));
         names.map(|name| format!("{folder}/{name}")).collect::<Vec<_>>()
@@ -190,7 +195,9 @@ impl Reason {
             }
             Self::Modules(gone) => gone.words(),
             Self::Blacklisted { file, module } => format!("/{file} keeps the module {module} from being loaded"),
-            Self::LineTaken { claim, .. } => format!("SPI is switched on, and its driver could not start: {}", claim.words()),
+            Self::LineTaken { claim, .. } => {
+                format!("SPI is switched on, and its driver could not start: {}", claim.words())
+            }
             Self::NotStarted => "SPI is switched on, and the driver of its controller did not start".to_owned(),
             Self::NoDriver(device) => format!("{device} is there, and no driver took it"),
             Self::NoSpidev => "the bus is there, and this kernel has no spidev".to_owned(),
@@ -202,12 +209,15 @@ impl Reason {
             Self::WrongFile { there, read } => format!("SPI is switched on in {there}, but the firmware reads {read}"),
             Self::NotRestarted { file, newer: true } => format!("SPI was switched on in {file} after the last start"),
             Self::NotRestarted { file, newer: false } => format!("SPI is switched on in {file}, but not active"),
-            Self::Ignored(line) => format!("{} stands in /{} since before the last start, and had no effect", line.text, line.file),
+            Self::Ignored(line) => {
+                format!("{} stands in /{} since before the last start, and had no effect", line.text, line.file)
+            }
             Self::OnlyEeprom => {
-                "only the bus of this computer's own boot EEPROM is there, which is never opened; the header's is off".to_owned()
+                "only the bus of this computer's own boot EEPROM is there, which is never opened; the header's is off"
+                    .to_owned()
             }
             Self::Off if host.has(&host.tree("compatible")) || Board::of(host).pi.is_some() => {
-                "SPI is off: there is no /dev/spidev node".to_owned()
+                "SPI is off (no /dev/spidev node)".to_owned()
             }
             Self::Off => "this computer has no SPI bus for programs".to_owned(),
         }
@@ -219,23 +229,27 @@ impl Reason {
             Self::NotPassedIn | Self::OnlyEeprom | Self::Off => system.fix(host, Fix::SpiOn),
             Self::Driver { overlay: Some(line), .. } | Self::Eeprom(line) => system.fix(host, Fix::NoSetting(line)),
             Self::Driver { overlay: None, driver, .. } => {
-                format!("take the overlay that brings the driver {driver} away, then {}", command(&system.reboot()))
+                format!("take the overlay that brings the driver {driver} away, then {}", quoted(&system.reboot()))
             }
             Self::Modules(_) => system.fix(host, Fix::Restart),
             Self::Blacklisted { file, module } => system.fix(host, Fix::Unblock(file, module)),
             Self::LineTaken { overlay: Some(line), .. } => {
-                format!("{}; or give {} another line", system.fix(host, Fix::NoSetting(line)), overlay_name(line))
+                format!(
+                    "{}; or give {} another line",
+                    quoted(&system.fix(host, Fix::NoSetting(line))),
+                    overlay_name(line)
+                )
             }
             Self::LineTaken { claim, overlay: None } => {
-                format!("take the overlay or HAT behind {} away, then {}", claim.by, command(&system.reboot()))
+                format!("take the overlay or HAT behind {} away, then {}", claim.by, quoted(&system.reboot()))
             }
-            Self::NotStarted => format!("{} shows why", command(&system.as_root("dmesg | grep -i spi"))),
+            Self::NotStarted => format!("{} shows why", quoted(&system.as_root("dmesg | grep -i spi"))),
             Self::NoDriver(device) => match modules::loaded(host, "spidev") {
                 true => system.fix(host, Fix::Bind(device)),
                 false => format!(
                     "{}; if no node appears: {}",
-                    system.fix(host, Fix::Load("spidev")),
-                    system.fix(host, Fix::Bind(device))
+                    quoted(&system.fix(host, Fix::Load("spidev"))),
+                    quoted(&system.fix(host, Fix::Bind(device)))
                 ),
             },
             Self::NoSpidev => system.fix(host, Fix::InstallModule("spidev")),
@@ -245,20 +259,15 @@ impl Reason {
             Self::NotRestarted { newer: true, .. } => system.fix(host, Fix::Restart),
             Self::NotRestarted { newer: false, .. } => format!(
                 "{}; if SPI stays away after that: {} shows why",
-                system.fix(host, Fix::Restart),
-                command(&system.as_root("dmesg | grep -i spi"))
+                quoted(&system.fix(host, Fix::Restart)),
+                quoted(&system.as_root("dmesg | grep -i spi"))
             ),
             Self::Ignored(line) => format!(
                 "look whether the firmware starts from the partition with /{}: {} shows its settings",
-                line.file,
-                command("vcgencmd get_config str")
+                line.file, "`vcgencmd get_config str`"
             ),
         }
     }
-}
-
-fn command(text: &str) -> String {
-    format!("`{text}`")
 }
 
 /// The overlay's own name.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Host;
 use super::adapters::brltty_remedy;
 use super::board::Uart;
-use super::fix::{Fix, Service};
+use super::fix::{Fix, Service, quoted};
 use super::reach::{Process, number_of};
 use super::system::System;
 
@@ -155,7 +155,8 @@ fn service(host: &Host, pid: u32, groups: &str) -> Service {
         }
     }
     let status = host.text(&format!("proc/{pid}/status")).unwrap_or_default();
-    let owner = status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse::<u32>().ok());
+    let owner =
+        status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse::<u32>().ok());
     let own = Process::of(host).user;
     let foreign = owner.is_some() && own != Some(0) && owner != own;
     Service::Process { pid, foreign }
@@ -181,7 +182,7 @@ pub fn of_port(host: &Host, system: &System, processes: &Processes, port: &str) 
             kind: Kind::Bluetooth,
             who: "the board's Bluetooth".to_owned(),
             pid: None,
-            remedy: format!("use another port, or {}", system.fix(host, Fix::Setting("dtoverlay=disable-bt"))),
+            remedy: format!("use another port, or {}", quoted(&system.fix(host, Fix::Setting("dtoverlay=disable-bt")))),
         });
     }
     let prompt = owners.iter().any(|owner| owner.kind == Kind::Getty);
@@ -220,11 +221,13 @@ impl Owner {
         let (kind, remedy) = match name {
             "ModemManager" => (Kind::ModemManager, unit("ModemManager.service")),
             "brltty" => (Kind::Brltty, brltty_remedy(host, system)),
-            "agetty" | "getty" | "login" => (Kind::Getty, format!("log out there, or {}", stop())),
+            "agetty" | "getty" | "login" => (Kind::Getty, format!("log out there, or {}", quoted(&stop()))),
             _ => (Kind::Process, stop()),
         };
         let who = match &process.service {
-            Service::System(unit) | Service::User(unit) if kind == Kind::Process => format!("{name} (process {pid}, {unit})"),
+            Service::System(unit) | Service::User(unit) if kind == Kind::Process => {
+                format!("{name} (process {pid}, {unit})")
+            }
             Service::Container(number) => format!("{name} (process {pid}, container {number})"),
             _ => format!("{name} (process {pid})"),
         };

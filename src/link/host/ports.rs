@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use super::adapters::{self, CH341_UART, chip_of};
 use super::board::{Board, Uart};
-use super::fix::{Fix, Service};
+use super::fix::{Fix, Service, quoted};
 use super::owners::{Processes, of_port};
 use super::reach::reach;
 use super::system::System;
 use super::{Device, Host};
-use crate::link::contract::Endpoint;
+use crate::link::contract::{Endpoint, LinkError};
 
 /// What a USB device says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -72,9 +72,18 @@ const MODEMS: [&str; 6] = ["option", "qcserial", "sierra", "hso", "ipw", "option
 const RADIOS: [&str; 8] = ["zigbee", "z-wave", "zwave", "z-stick", "conbee", "skyconnect", "zbt-", "thread"];
 
 /// Why no module can be wired to a port, by what the computer says of it.
-fn no_wire(host: &Host, name: &str, device: &str, usb: Option<&Usb>, driver: Option<&str>, uart: Option<Uart>) -> Option<&'static str> {
+fn no_wire(
+    host: &Host,
+    name: &str,
+    device: &str,
+    usb: Option<&Usb>,
+    driver: Option<&str>,
+    uart: Option<Uart>,
+) -> Option<&'static str> {
     let says = |words: &[&str]| {
-        let text = usb.map(|usb| format!("{} {}", usb.vendor.as_deref().unwrap_or_default(), usb.product.as_deref().unwrap_or_default()));
+        let text = usb.map(|usb| {
+            format!("{} {}", usb.vendor.as_deref().unwrap_or_default(), usb.product.as_deref().unwrap_or_default())
+        });
         text.is_some_and(|text| words.iter().any(|word| text.to_lowercase().contains(word)))
     };
     let pc = !host.has(&host.tree("compatible")) && host.has("sys/class/dmi/id");
@@ -85,7 +94,9 @@ fn no_wire(host: &Host, name: &str, device: &str, usb: Option<&Usb>, driver: Opt
         None if usb.is_some() => None,
         None if name.starts_with("ttyGS") => Some("this computer as a USB device"),
         None if name.starts_with("rfcomm") => Some("a Bluetooth connection"),
-        None if name.starts_with("hvc") || device.contains("virtio") || name.starts_with("ttyprintk") => Some("a console of a virtual machine"),
+        None if name.starts_with("hvc") || device.contains("virtio") || name.starts_with("ttyprintk") => {
+            Some("a console of a virtual machine")
+        }
         // Intel puts serial over LAN at this place on every chipset.
         None if device.contains(":16.3") => Some("the management engine's port (serial over LAN)"),
         None if pc => Some("a port of the computer itself: RS-232 levels or no pins at all, never for a 3.3 V module"),
@@ -118,23 +129,17 @@ impl Port {
         if self.uart == Some(Uart::HeaderMini) {
             notes.push(format!(
                 "the mini-UART's rate follows the core clock: stay at 115200 baud, or {}",
-                system.fix(host, Fix::Setting("dtoverlay=disable-bt"))
+                quoted(&system.fix(host, Fix::Setting("dtoverlay=disable-bt")))
             ));
         }
         if self.uart == Some(Uart::Debug) {
-            let on = Board::of(host).pi.map(|pi| system.fix(host, Fix::HeaderUartOn(pi))).unwrap_or_default();
-            notes.push(format!("the header's UART of a Pi 5 is ttyAMA0; if it is not there: {on}"));
-        }
-        if self.uart.is_none()
-            && let Some(why) = self.no_wire.filter(|_| self.usb.is_some())
-        {
-            notes.push(format!("no module can be wired to it: {why}"));
+            notes.push("the header's UART of a Pi 5 is ttyAMA0".to_owned());
         }
         if self.usb.as_ref().is_some_and(|usb| usb.id == CH341_UART) {
             notes.push("if this is a CH341A programmer, its jumper stands on UART: for ch341: set it to SPI and plug it in again".to_owned());
         }
         if self.usb.is_some() && processes.named("ModemManager").is_some() {
-            let stop = system.fix(host, Fix::Stop(&Service::System("ModemManager.service".to_owned())));
+            let stop = quoted(&system.fix(host, Fix::Stop(&Service::System("ModemManager.service".to_owned()))));
             notes.push(format!(
                 "ModemManager runs and may talk to the adapter for half a minute after it is plugged in: {stop}"
             ));
@@ -146,7 +151,14 @@ impl Port {
 /// The serial ports, USB adapters first.
 pub fn ports(host: &Host) -> Vec<Port> {
     let mut ports: Vec<Port> = host.names("sys/class/tty").into_iter().filter_map(|name| port(host, name)).collect();
-    ports.sort_by_key(|port| (port.no_wire.is_some() && port.usb.is_some(), port.usb.is_none(), port.uart != Some(Uart::Header), port.no_wire.is_some()));
+    ports.sort_by_key(|port| {
+        (
+            port.no_wire.is_some() && port.usb.is_some(),
+            port.usb.is_none(),
+            port.uart != Some(Uart::Header),
+            port.no_wire.is_some(),
+        )
+    });
     ports
 }
 
@@ -204,6 +216,17 @@ pub fn endpoints(host: &Host) -> Vec<Endpoint> {
     found
 }
 
+/// What to use instead of a port that is no wire.
+fn instead(host: &Host, system: &System) -> String {
+    match Board::of(host).pi.filter(|_| system.container.is_none()) {
+        Some(pi) => format!(
+            "use the header's UART (if it is not listed: {}), or a USB serial adapter",
+            quoted(&system.fix(host, Fix::HeaderUartOn(pi)))
+        ),
+        None => "use a USB serial adapter".to_owned(),
+    }
+}
+
 fn endpoint(host: &Host, system: &System, processes: &Processes, port: &Port) -> Endpoint {
     let node = port.node();
     let device = Device {
@@ -213,6 +236,11 @@ fn endpoint(host: &Host, system: &System, processes: &Processes, port: &Port) ->
         owners: of_port(host, system, processes, &port.name),
         notes: port.notes(host, system, processes),
     };
-    let denied = reach(host, &node).obstacle(host, system, &node, "dialout");
-    super::endpoint(format!("uart:{node}"), port.words(), device, denied)
+    let not_a_wire = port.no_wire.filter(|_| port.uart != Some(Uart::Bluetooth)).map(|why| LinkError::NotAWire {
+        name: node.clone(),
+        why: port.uart.map_or_else(|| why.to_owned(), Uart::words),
+        remedy: instead(host, system),
+    });
+    let denied = || reach(host, &node).obstacle(host, system, &node, "dialout");
+    super::endpoint(format!("uart:{node}"), port.words(), device, not_a_wire.or_else(denied))
 }

@@ -167,7 +167,9 @@ impl Reach {
             Self::Ready => None,
             Self::Missing => Some(LinkError::NotFound { name, remedy }),
             Self::LoginAgain { group } => Some(LinkError::LoginAgain { name, group: group.clone(), remedy }),
-            Self::NotInGroup { group } if group == usual => Some(LinkError::Denied { name, group: group.clone(), remedy }),
+            Self::NotInGroup { group } if group == usual => {
+                Some(LinkError::Denied { name, group: group.clone(), remedy })
+            }
             Self::NotInGroup { group } => Some(LinkError::OtherGroup { name, group: group.clone(), remedy }),
             Self::OwnerOnly { owner } => Some(LinkError::OwnerOnly { name, owner: owner.clone(), remedy }),
         }

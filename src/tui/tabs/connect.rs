@@ -12,10 +12,11 @@ use crate::device::Level;
 use crate::image::rf::MacState;
 use crate::job::backup::BackupSpec;
 use crate::job::{ConnectSpec, Identity, JobSpec};
+use crate::link::host::fix::command;
 use crate::link::{Endpoint, WireKind};
-use crate::problem::Explain;
+use crate::problem::{Explain, Problem};
 use crate::session::LinkState;
-use crate::tui::effect::{Act, Response, Task};
+use crate::tui::effect::{Act, Effect, Response, Task};
 use crate::tui::glyph;
 use crate::tui::keys::{self, Bind, KeyLine, bind};
 use crate::tui::msg::Done;
@@ -41,6 +42,7 @@ enum Action {
     Evidence,
     Rescan,
     Reboot,
+    CopyRemedy,
 }
 
 const KEYS: &[Bind<Action>] = &[
@@ -52,6 +54,12 @@ const KEYS: &[Bind<Action>] = &[
     bind("s", "speed…", "Choose the speed of the next connect.", Action::Speed),
     bind("r", "rescan", "Look for links again.", Action::Rescan),
     bind("S", "start chip", "Let the firmware on the chip start; the link is closed.", Action::Reboot),
+    bind(
+        "y",
+        "copy remedy",
+        "Send what helps with the link under the cursor to the terminal's clipboard; works over SSH.",
+        Action::CopyRemedy,
+    ),
     bind("up k", "↓ move", "One row up.", Action::Up),
     bind("down j", "down", "One row down.", Action::Down),
 ];
@@ -93,6 +101,12 @@ impl Connect {
             device: None,
         });
         extra.into_iter().chain(found).collect()
+    }
+
+    /// What stands in the way of the link under the cursor.
+    fn obstacle(&self, cx: &Shared) -> Option<Problem> {
+        let links = self.links(cx);
+        links.get(self.row.min(links.len().saturating_sub(1)))?.obstacle.clone()
     }
 
     fn connect(&mut self, link: &str, cx: &Shared) -> Act {
@@ -138,7 +152,11 @@ impl Connect {
             sheet.paragraph(Role::Dim, 2, "Nothing was found. t types a link; sim:wb2s is a module to practise on.");
         }
         let row = self.row.min(links.len().saturating_sub(1));
-        let remarks = links.get(row).map(Endpoint::remarks).unwrap_or_default();
+        // While no link is open, the other pane has room for what stands in the way.
+        let closed = matches!(cx.session.link, LinkState::Closed);
+        let beside = |link: &Endpoint| link.device.iter().flat_map(|device| device.remarks()).collect();
+        let remarks: Vec<String> =
+            links.get(row).map_or_else(Vec::new, if closed { beside } else { Endpoint::remarks });
         let needed: usize = remarks.iter().map(|text| wrap(text, sheet.width()).len()).sum();
         let ready = links.get(row).is_none_or(|link| link.obstacle.is_none());
         // A row for what is not shown and two for the speed, and room for the remarks; the list keeps half of the pane.
@@ -182,7 +200,7 @@ impl Connect {
         }
     }
 
-    fn chip(area: Rect, buf: &mut Buffer, cx: &Shared) {
+    fn chip(&self, area: Rect, buf: &mut Buffer, cx: &Shared) {
         let mut sheet = Sheet::new(area, buf, &cx.theme);
         match &cx.session.link {
             LinkState::Lost(problem) => {
@@ -205,6 +223,9 @@ impl Connect {
                 if let Some(line) = asked {
                     sheet.paragraph(Role::Strong, 0, &line.text);
                 }
+            }
+            LinkState::Closed if self.obstacle(cx).is_some() => {
+                self.obstacle(cx).iter().for_each(|problem| obstacle_rows(&mut sheet, problem));
             }
             LinkState::Closed => {
                 sheet.line(Role::Strong, "Not connected").end();
@@ -231,6 +252,13 @@ impl Connect {
 }
 
 const LABEL: u16 = 10;
+
+/// Why a link is not ready and what helps, whole: what is cut cannot be typed.
+fn obstacle_rows(sheet: &mut Sheet<'_>, problem: &Problem) {
+    sheet.put(Role::Danger, "✘ ").line(Role::Strong, "Not ready").paragraph(Role::Text, 0, &problem.what);
+    sheet.end().line(Role::Dim, "what helps").paragraph(Role::Warn, 0, &problem.remedy);
+    sheet.end().put(Role::Key, "y").line(Role::Dim, " copies it");
+}
 
 fn chip_rows(sheet: &mut Sheet<'_>, identity: &Identity, speed: u32) {
     let (symbol, role) = glyph::verdict(identity.verdict);
@@ -356,6 +384,17 @@ impl Tab for Connect {
             }
             Action::Rescan => return Response::act(Act::work(Task::Links)),
             Action::Reboot => return Response::act(Act::start(JobSpec::Reboot)),
+            Action::CopyRemedy => {
+                return match self.obstacle(cx) {
+                    Some(problem) => Response::Taken(vec![
+                        Act::Effect(Effect::Copy(command(&problem.remedy).to_owned())),
+                        Act::Say(
+                            "sent to the terminal's clipboard; tmux passes it on with set-clipboard on".to_owned(),
+                        ),
+                    ]),
+                    None => Response::act(Act::Say("nothing stands in the way of this link".to_owned())),
+                };
+            }
         }
         Response::nothing()
     }
@@ -387,7 +426,7 @@ impl Tab for Connect {
         let (left, right) = split_columns(area, (area.width * 2 / 5).clamp(24, 66).min(area.width));
         self.list(Rect { width: left.width.saturating_sub(1), ..left }, buf, cx);
         column_rule(right, buf, &cx.theme);
-        Self::chip(Rect { x: right.x + 1, width: right.width.saturating_sub(1), ..right }, buf, cx);
+        self.chip(Rect { x: right.x + 1, width: right.width.saturating_sub(1), ..right }, buf, cx);
     }
 }
 

@@ -283,7 +283,7 @@ fn perform(task: Task, kept: &Kept) -> Done {
     match task {
         Task::Links => {
             // Ports of the machine that runs the test are left out.
-            let all = bkbench::link::endpoints().into_iter();
+            let all = bkbench::link::endpoints(22).into_iter();
             Done::Links(all.filter(|endpoint| endpoint.link.starts_with("sim:")).collect())
         }
         Task::FindBackup(identity) => {

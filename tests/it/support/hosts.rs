@@ -77,3 +77,14 @@ fn plain(text: &str) -> Vec<u8> {
     }
     bytes
 }
+
+/// A computer put together from files of `tests/hosts`, with device nodes and GPIO lines as `nodes.toml` has them.
+pub fn composed(parts: &[&str], nodes: &[&str], gpio: &str) -> Computer {
+    let read = |part: &&str| fs::read_to_string(root().join(format!("tests/hosts/{part}.txt"))).expect("a part");
+    let tree: Vec<String> = parts.iter().map(read).collect();
+    let place = folder();
+    unpack(&tree.join("\n"), place.path());
+    let list: Vec<String> = nodes.iter().map(|node| format!("\"{node}\"")).collect();
+    fs::write(place.path().join("nodes.toml"), format!("nodes = [{}]\n{gpio}", list.join(", "))).expect("nodes");
+    Computer { host: Host::copied(place.path()), folder: place }
+}

@@ -117,7 +117,9 @@ fn chip_select(host: &Host, look: &Look, buses: &[Bus]) -> Option<Check> {
     let bus = buses.first()?;
     let check = Check::spi("spi.select", "chip select of the bus").needed();
     match select::select(host, &look.settings, &look.chips, bus) {
-        Select::Line(line) => Some(check.pass(format!("{} is chip select {} of {}", line_name(line), bus.select, bus.node()))),
+        Select::Line(line) => {
+            Some(check.pass(format!("{} is chip select {} of {}", line_name(line), bus.select, bus.node())))
+        }
         Select::NoLine => {
             let fault = look.fault(host, bus)?;
             Some(check.fail(fault.found, fault.remedy))

@@ -5,7 +5,7 @@ use super::spi::rights;
 use crate::link::host::Host;
 use crate::link::host::adapters::{Lost, Why, brltty_remedy, hidden_suspects, lost};
 use crate::link::host::board::{Board, Uart};
-use crate::link::host::fix::{Fix, Service};
+use crate::link::host::fix::{Fix, Service, quoted};
 use crate::link::host::owners::{Kind, Owner, Processes, of_port};
 use crate::link::host::ports::{Port, ports};
 use crate::link::host::reach::{Reach, reach};
@@ -91,10 +91,16 @@ impl Scene<'_> {
         }
         let adapter = self.fix(Fix::PassUsb);
         let remedy = match self.board.pi {
-            Some(pi) if self.system.container.is_none() => format!("{}; or {adapter}", self.fix(Fix::HeaderUartOn(pi))),
+            Some(pi) if self.system.container.is_none() => {
+                format!("{}; or {adapter}", quoted(&self.fix(Fix::HeaderUartOn(pi))))
+            }
             _ => adapter,
         };
-        let useless: Vec<String> = self.seen.iter().map(|seen| format!("{} is {}", seen.port.node(), seen.port.no_wire.unwrap_or_default())).collect();
+        let useless: Vec<String> = self
+            .seen
+            .iter()
+            .map(|seen| format!("{} is {}", seen.port.node(), seen.port.no_wire.unwrap_or_default()))
+            .collect();
         let found = match useless.is_empty() || self.board.pi.is_some() {
             true => "there is no serial port to wire a module to".to_owned(),
             false => format!("there is no serial port to wire a module to: {}", useless.join("; ")),
@@ -110,6 +116,12 @@ impl Scene<'_> {
             return check.pass(format!("{} may be read and written", usable.port.node()));
         }
         match wires().find(|seen| seen.reach != Reach::Ready) {
+            // A login prompt took them, and gives them back.
+            Some(Seen { owners, port, .. }) if owners.first().is_some_and(|owner| owner.kind == Kind::Getty) => {
+                let owner = owners.first();
+                let found = format!("{}: {}", port.node(), owner.map(|owner| owner.who.clone()).unwrap_or_default());
+                check.fail(found, owner.map(|owner| owner.remedy.clone()).unwrap_or_default())
+            }
             Some(denied) => rights(check, self.host, self.system, &denied.port.node(), "dialout"),
             None if self.seen.is_empty() => check.not_checked("there is no port"),
             None => check.pass("every port may be read and written"),
@@ -136,9 +148,9 @@ impl Scene<'_> {
         let suspects = hidden_suspects(&self.processes);
         match (self.processes.hidden(), suspects.as_slice()) {
             (0, _) => "nobody".to_owned(),
-            (hidden, []) => format!("nobody seen; {} of other users keep their files hidden", counted(hidden as u64, "process")),
+            (hidden, []) => format!("nobody seen; the open files of {} are hidden", counted(hidden as u64, "process")),
             (hidden, suspects) => format!(
-                "nobody seen; {} of other users keep their files hidden, among them {}",
+                "nobody seen; the open files of {} are hidden, among them {}",
                 counted(hidden as u64, "process"),
                 suspects.join(", ")
             ),
@@ -166,7 +178,8 @@ impl Scene<'_> {
             Some(seen) => check.pass(format!("{}, pins 8 and 10", seen.port.node())),
             None => {
                 let debug = self.seen.iter().any(|seen| seen.port.uart == Some(Uart::Debug));
-                let found = if pi == 5 && debug { "off; serial0 is the debug connector, not the header" } else { "off" };
+                let found =
+                    if pi == 5 && debug { "off; serial0 is the debug connector, not the header" } else { "off" };
                 check.unsure(found, self.fix(Fix::HeaderUartOn(pi)))
             }
         })

@@ -19,15 +19,24 @@ pub(super) fn nix(option: &str, boot: bool) -> String {
     format!("add `{option}` to {NIX}, then {then}")
 }
 
+/// Whether a line put behind the end of a file stands by itself.
+fn ends_whole(host: &Host, file: &str) -> bool {
+    host.bytes(file).is_none_or(|bytes| bytes.last().is_none_or(|last| *last == b'\n'))
+}
+
+/// An overlay of the Raspberry Pi's firmware, as NixOS takes it.
+fn nix_overlay(name: &str) -> String {
+    format!(
+        "hardware.deviceTree.overlays = [ {{ name = \"{name}\"; dtboFile = \"${{pkgs.device-tree_rpi.overlays}}/{name}.dtbo\"; }} ];"
+    )
+}
+
 impl System {
     pub(super) fn spi_on(&self, host: &Host) -> String {
         let board = Board::of(host);
         match board.pi {
-            _ if self.wsl => format!("Windows does not let Linux use its SPI; use an adapter on USB: {}", self.pass_usb()),
-            _ if self.distribution.groups == Groups::Nix => nix(
-                "hardware.deviceTree.overlays = [ { name = \"spi0-1cs\"; dtboFile = \"${pkgs.device-tree_rpi.overlays}/spi0-1cs.dtbo\"; } ];",
-                true,
-            ),
+            _ if self.wsl => "Linux in Windows has no SPI: use UART, or a CH341A that is passed in (`usbipd attach --wsl --busid BUSID` in Windows)".to_owned(),
+            _ if self.distribution.groups == Groups::Nix => nix(&nix_overlay("spi0-1cs"), true),
             Some(_) => {
                 let settings = Settings::of(host, self);
                 let simple = settings.spi(host) == Switch::Off;
@@ -51,17 +60,18 @@ impl System {
         let simple = settings.uart(pi) == Switch::Off;
         match self.raspi_config(host, &settings, wanted) {
             Some(command) if simple => command,
-            _ if self.distribution.groups == Groups::Nix => {
-                nix("hardware.deviceTree.overlays = [ { name = \"uart0\"; dtboFile = \"${pkgs.device-tree_rpi.overlays}/uart0.dtbo\"; } ];", true)
-            }
+            _ if self.distribution.groups == Groups::Nix => nix(&nix_overlay("uart0"), true),
             _ => self.setting(host, line),
         }
     }
 
-    /// A step of raspi-config, where it is there and does not write its line under a filter.
+    /// A step of raspi-config, where it is there and does not write its line under a filter or onto the end of another.
     fn raspi_config(&self, host: &Host, settings: &Settings, step: &str) -> Option<String> {
         let file = settings.own.as_ref()?;
-        let fits = host.has(RASPI_CONFIG) && settings.own == settings.main && !ends_filtered(host, file);
+        let fits = host.has(RASPI_CONFIG)
+            && settings.own == settings.main
+            && !ends_filtered(host, file)
+            && ends_whole(host, file);
         fits.then(|| format!("{} && {}", self.as_root(&format!("raspi-config nonint {step}")), self.reboot()))
     }
 
@@ -79,14 +89,25 @@ impl System {
     pub(super) fn setting(&self, host: &Host, line: &str) -> String {
         let settings = Settings::of(host, self);
         if settings.unmounted {
-            return format!("{}, then look again", self.as_root("mount /boot/firmware"));
+            return self.as_root("mount /boot/firmware");
+        }
+        if self.distribution.groups == Groups::Nix {
+            return match line.strip_prefix("dtoverlay=") {
+                Some(name) => nix(&nix_overlay(name), true),
+                None => nix(&nix_overlay(line.trim_start_matches("dtparam=").split('=').next().unwrap_or(line)), true),
+            };
+        }
+        // What stands there already and counts only waits for a restart.
+        if settings.lines.iter().any(|there| there.text == line && there.applies == Some(true)) {
+            return self.reboot();
         }
         let Some(file) = &settings.own else {
             return format!("add {line} to config.txt on the boot partition, then restart the computer");
         };
-        let whole = host.bytes(file).is_none_or(|bytes| bytes.last().is_none_or(|last| *last == b'\n'));
+        let whole = ends_whole(host, file);
         let own_is_read_alone = settings.own != settings.main;
-        let filtered = ends_filtered(host, file) || (own_is_read_alone && settings.main.as_deref().is_some_and(|main| ends_filtered(host, main)));
+        let filtered = ends_filtered(host, file)
+            || (own_is_read_alone && settings.main.as_deref().is_some_and(|main| ends_filtered(host, main)));
         let write = match (whole, filtered) {
             (true, false) => format!("echo {line}"),
             (_, filtered) => {
@@ -101,7 +122,8 @@ impl System {
 
     /// Takes a line out again by putting a comment sign before it.
     pub(super) fn no_setting(&self, line: &Line) -> String {
-        let text: String = line.text.chars().flat_map(|c| if "/.*[]^$\\".contains(c) { vec!['\\', c] } else { vec![c] }).collect();
+        let text: String =
+            line.text.chars().flat_map(|c| if "/.*[]^$\\".contains(c) { vec!['\\', c] } else { vec![c] }).collect();
         let change = self.as_root(&format!("sed -i 's/^{text}/#&/' /{}", line.file));
         let steps = [Some(change), self.refresh(), Some(self.reboot())];
         steps.into_iter().flatten().collect::<Vec<_>>().join(" && ")
@@ -140,7 +162,9 @@ impl System {
             .filter(|name| name.contains("spidev"))
             .collect();
         let prefix = text.lines().find_map(|line| line.strip_prefix("overlay_prefix=")).unwrap_or_default();
-        let fits = names.iter().find_map(|name| Some(name.strip_prefix(prefix)?.trim_start_matches('-').split(".dtbo").next()?.to_owned()));
+        let fits = names.iter().find_map(|name| {
+            Some(name.strip_prefix(prefix)?.trim_start_matches('-').split(".dtbo").next()?.to_owned())
+        });
         let overlay = fits.unwrap_or_else(|| "spi-spidev".to_owned());
         let by_menu = ["usr/sbin/armbian-config", "usr/bin/armbian-config"].iter().any(|file| host.has(file));
         let edit = if text.lines().any(|line| line.starts_with("overlays=")) {
@@ -150,7 +174,10 @@ impl System {
         };
         let edit = format!("{edit} && {}", self.reboot());
         match by_menu {
-            true => format!("`{}` (System, Hardware): switch the overlay {overlay} on; or {edit}", self.as_root("armbian-config")),
+            true => format!(
+                "`{}` (System, Hardware): switch the overlay {overlay} on; or `{edit}`",
+                self.as_root("armbian-config")
+            ),
             false => edit,
         }
     }
@@ -172,21 +199,27 @@ impl System {
     }
 
     pub(super) fn bind(&self, host: &Host, device: &str) -> String {
-        let first = (!modules::loaded(host, "spidev")).then(|| format!("{} && ", self.as_root("modprobe spidev"))).unwrap_or_default();
+        let first = (!modules::loaded(host, "spidev"))
+            .then(|| format!("{} && ", self.as_root("modprobe spidev")))
+            .unwrap_or_default();
         let over = self.as_root(&format!("tee /sys/bus/spi/devices/{device}/driver_override"));
         let bind = self.as_root("tee /sys/bus/spi/drivers/spidev/bind");
         format!("{first}echo spidev | {over} && echo {device} | {bind}")
     }
 
     pub(super) fn unblock(&self, file: &str, module: &str) -> String {
-        let name: String = module.chars().map(|c| if "-_".contains(c) { "[-_]".to_owned() } else { c.to_string() }).collect();
+        let name: String =
+            module.chars().map(|c| if "-_".contains(c) { "[-_]".to_owned() } else { c.to_string() }).collect();
         let change = self.as_root(&format!("sed -i -E 's/^(blacklist|install) +{name}/#&/' /{file}"));
         format!("{change} && {}", self.as_root(&format!("modprobe {module}")))
     }
 
     pub(super) fn install_module(&self, host: &Host, module: &str) -> String {
         if self.wsl {
-            return "update the kernel of WSL: `wsl --update` in Windows, then `wsl --shutdown`; then `sudo modprobe ".to_owned() + module + "`";
+            return "update the kernel of WSL: `wsl --update` in Windows, then `wsl --shutdown`; then `sudo modprobe "
+                .to_owned()
+                + module
+                + "`";
         }
         let package = match module {
             "spidev" => "kmod-spi-dev".to_owned(),
@@ -195,8 +228,12 @@ impl System {
             other => format!("kmod-usb-serial-{other}"),
         };
         match self.distribution.packages {
-            Packages::Opkg if host.has("usr/bin/apk") => format!("{} && {}", self.as_root("apk update"), self.as_root(&format!("apk add {package}"))),
-            Packages::Opkg => format!("{} && {}", self.as_root("opkg update"), self.as_root(&format!("opkg install {package}"))),
+            Packages::Opkg if host.has("usr/bin/apk") => {
+                format!("{} && {}", self.as_root("apk update"), self.as_root(&format!("apk add {package}")))
+            }
+            Packages::Opkg => {
+                format!("{} && {}", self.as_root("opkg update"), self.as_root(&format!("opkg install {package}")))
+            }
             Packages::Apt if self.distribution.name == "Ubuntu" => {
                 let install = self.as_root("apt install linux-modules-extra-$(uname -r)");
                 format!("{install} && {}", self.as_root(&format!("modprobe {module}")))
@@ -221,8 +258,14 @@ impl System {
 
     pub(super) fn bufsiz(&self, host: &Host, bytes: u32) -> String {
         match self.cmdline(host) {
-            _ if self.distribution.groups == Groups::Nix => nix(&format!("boot.kernelParams = [ \"spidev.bufsiz={bytes}\" ];"), true),
-            Some(file) => format!("{} && {}", self.as_root(&format!("sed -i '1 s/$/ spidev.bufsiz={bytes}/' /{file}")), self.reboot()),
+            _ if self.distribution.groups == Groups::Nix => {
+                nix(&format!("boot.kernelParams = [ \"spidev.bufsiz={bytes}\" ];"), true)
+            }
+            Some(file) => format!(
+                "{} && {}",
+                self.as_root(&format!("sed -i '1 s/$/ spidev.bufsiz={bytes}/' /{file}")),
+                self.reboot()
+            ),
             None => format!("add spidev.bufsiz={bytes} to the kernel's command line, then restart the computer"),
         }
     }
@@ -245,14 +288,17 @@ impl System {
         let words = console_words(host, port);
         let restart = self.reboot();
         if self.distribution.groups == Groups::Nix {
-            return format!("take console={port} out of boot.kernelParams in {NIX}, then `sudo nixos-rebuild boot && {restart}`");
+            return format!(
+                "take console={port} out of boot.kernelParams in {NIX}, then `sudo nixos-rebuild boot && {restart}`"
+            );
         }
         if pi.is_some() && host.has(RASPI_CONFIG) {
             let step = if self.old_raspi_config(host) { "do_serial 2" } else { "do_serial_cons 1" };
             return format!("{} && {restart}", self.as_root(&format!("raspi-config nonint {step}")));
         }
         if let Some(file) = self.cmdline(host)
-            && let Some(word) = words.iter().find(|word| host.text(&file).is_some_and(|text| text.contains(word.as_str())))
+            && let Some(word) =
+                words.iter().find(|word| host.text(&file).is_some_and(|text| text.contains(word.as_str())))
         {
             return format!("{} && {restart}", self.as_root(&format!("sed -i 's/{word} *//' /{file}")));
         }
@@ -263,7 +309,8 @@ impl System {
             return format!("{change} && {refresh} && {restart}");
         }
         if host.has(ARMBIAN) {
-            let change = if host.text(ARMBIAN).is_some_and(|text| text.lines().any(|line| line.starts_with("console="))) {
+            let change = if host.text(ARMBIAN).is_some_and(|text| text.lines().any(|line| line.starts_with("console=")))
+            {
                 self.as_root(&format!("sed -i 's/^console=.*/console=display/' /{ARMBIAN}"))
             } else {
                 format!("echo console=display | {}", self.as_root(&format!("tee -a /{ARMBIAN}")))
@@ -271,7 +318,9 @@ impl System {
             return format!("{change} && {restart}");
         }
         let extlinux = "boot/extlinux/extlinux.conf";
-        if let Some(word) = words.iter().find(|word| host.text(extlinux).is_some_and(|text| text.contains(word.as_str()))) {
+        if let Some(word) =
+            words.iter().find(|word| host.text(extlinux).is_some_and(|text| text.contains(word.as_str())))
+        {
             return format!("{} && {restart}", self.as_root(&format!("sed -i 's/{word} *//' /{extlinux}")));
         }
         match self.distribution.grub {
@@ -293,11 +342,18 @@ impl System {
 /// file it is made from: `console=serial0,115200`.
 fn console_words(host: &Host, port: &str) -> Vec<String> {
     let line = host.text("proc/cmdline").unwrap_or_default();
-    let with_rate = line.split_whitespace().find_map(|word| word.strip_prefix(&format!("console={port}")).filter(|rest| rest.is_empty() || rest.starts_with(',')));
+    let with_rate = line.split_whitespace().find_map(|word| {
+        word.strip_prefix(&format!("console={port}")).filter(|rest| rest.is_empty() || rest.starts_with(','))
+    });
     let rate = with_rate.unwrap_or(",115200");
     let alias = host.names("dev").into_iter().find(|name| {
-        name.starts_with("serial") && host.target(&format!("dev/{name}")).is_some_and(|target| target.rsplit('/').next() == Some(port))
+        name.starts_with("serial")
+            && host.target(&format!("dev/{name}")).is_some_and(|target| target.rsplit('/').next() == Some(port))
     });
     let names = [Some(port.to_owned()), alias];
-    names.into_iter().flatten().flat_map(|name| [format!("console={name}{rate}"), format!("console={name},115200")]).collect()
+    names
+        .into_iter()
+        .flatten()
+        .flat_map(|name| [format!("console={name}{rate}"), format!("console={name},115200")])
+        .collect()
 }

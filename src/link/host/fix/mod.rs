@@ -1,5 +1,5 @@
-//! What has to be done, as a value, and how it is typed on the system at hand. A remedy that can be copied as it stands is
-//! nothing but its command; where something stays to be done by hand, words follow behind a comma.
+//! What has to be done, as a value, and how it is typed on the system at hand. A remedy is nothing but its command where
+//! that is all; where something stays to be done by hand, the command stands between backticks in the sentence.
 
 mod boot;
 mod rights;
@@ -74,7 +74,7 @@ pub enum Service {
 }
 
 impl System {
-    /// How the fix is done here.
+    /// How the fix is done here: a command that can be copied as it stands, or words with their commands in backticks.
     pub fn fix(&self, host: &Host, fix: Fix<'_>) -> String {
         if let Some(words) = self.container.and_then(|kind| self.in_container(host, kind, fix)) {
             return words;
@@ -112,14 +112,19 @@ impl System {
                 pass_in(host, kind, &[node], group)
             }),
             Fix::UsbRights(_) => Some(pass_in(host, kind, &["/dev/bus/usb"], None)),
-            Fix::PassUsb => Some(format!("plug in a USB serial adapter, then {}", pass_in(host, kind, &["/dev/ttyUSB0"], None))),
+            Fix::PassUsb => {
+                Some(format!("plug in a USB serial adapter, then {}", pass_in(host, kind, &["/dev/ttyUSB0"], None)))
+            }
             Fix::Stop(Service::Process { .. }) => None,
             Fix::HeaderUartOn(_) => Some(format!(
                 "switch the header's UART on in the system of the computer itself, then {}",
                 pass_in(host, kind, &["/dev/ttyAMA0"], None)
             )),
             // The kernel and its services are those of the computer around it.
-            _ => Some("do that on the computer that runs the container: its kernel, drivers and services are not in here".to_owned()),
+            _ => Some(
+                "do that on the computer that runs the container: its kernel, drivers and services are not in here"
+                    .to_owned(),
+            ),
         }
     }
 
@@ -130,6 +135,56 @@ impl System {
             false => "plug in a USB serial adapter".to_owned(),
         }
     }
+}
+
+/// The words by which a command begins that a remedy is made of.
+const COMMANDS: [&str; 30] = [
+    "sudo",
+    "doas",
+    "echo",
+    "printf",
+    "mount",
+    "tee",
+    "sed",
+    "reboot",
+    "kill",
+    "docker",
+    "modprobe",
+    "systemctl",
+    "sv",
+    "rc-service",
+    "raspi-config",
+    "usermod",
+    "groupadd",
+    "addgroup",
+    "chmod",
+    "chgrp",
+    "mdev",
+    "udevadm",
+    "apt",
+    "dnf",
+    "zypper",
+    "pacman",
+    "apk",
+    "opkg",
+    "update-initramfs",
+    "dmesg",
+];
+
+/// Whether a text is nothing but a command.
+fn is_command(text: &str) -> bool {
+    let first = text.split_whitespace().next().unwrap_or_default();
+    COMMANDS.contains(&first) || first.starts_with("/etc/init.d/")
+}
+
+/// A remedy as it stands in a sentence: a command between backticks, words as they are.
+pub fn quoted(remedy: &str) -> String {
+    if is_command(remedy) && !remedy.contains('`') { format!("`{remedy}`") } else { remedy.to_owned() }
+}
+
+/// What of a remedy is typed into a shell: what stands between the first backticks, else all of it.
+pub fn command(remedy: &str) -> &str {
+    remedy.split('`').nth(1).unwrap_or(remedy)
 }
 
 /// How nodes come into a container; `group` is the number of the group they belong to.

@@ -23,7 +23,9 @@ impl System {
     /// The kernel knows the device, and there is no node for it.
     fn make_node(&self, host: &Host) -> String {
         match () {
-            () if self.has_udev(host) => format!("{} && {}", self.as_root("udevadm trigger"), self.as_root("udevadm settle")),
+            () if self.has_udev(host) => {
+                format!("{} && {}", self.as_root("udevadm trigger"), self.as_root("udevadm settle"))
+            }
             () if host.has("etc/mdev.conf") => self.as_root("mdev -s"),
             () => "plug the device in again, or restart the computer".to_owned(),
         }
@@ -44,7 +46,9 @@ impl System {
     /// The command that adds this user to a group.
     fn add_to(&self, host: &Host, group: &str) -> Option<String> {
         let busybox = || self.as_root(&format!("addgroup $USER {group}"));
-        let has = |name: &str| ["usr/sbin", "sbin", "usr/bin", "bin"].iter().any(|folder| host.has(&format!("{folder}/{name}")));
+        let has = |name: &str| {
+            ["usr/sbin", "sbin", "usr/bin", "bin"].iter().any(|folder| host.has(&format!("{folder}/{name}")))
+        };
         match self.distribution.groups {
             Groups::Usermod => Some(self.as_root(&format!("usermod -aG {group} $USER"))),
             Groups::Addgroup if has("usermod") => Some(self.as_root(&format!("usermod -aG {group} $USER"))),
@@ -55,7 +59,7 @@ impl System {
 
     fn join(&self, host: &Host, group: &str) -> String {
         match self.add_to(host, group) {
-            Some(command) => format!("{command}, then log out and in again"),
+            Some(command) => format!("`{command}`, then log out and in again"),
             None if self.distribution.groups == Groups::Nix => {
                 let option = format!("users.users.{}.extraGroups = [ \"{group}\" ];", Self::user(host));
                 format!("{}; then log out and in again", nix(&option, false))
@@ -73,6 +77,9 @@ impl System {
     /// Hands a kind of node to a group, where the system has no rule for it (Debian has none for spidev).
     fn hand_over(&self, host: &Host, node: &str, group: &str) -> String {
         let name = node.rsplit('/').next().unwrap_or(node);
+        // Arch and a few others have another group for serial ports.
+        let missing = |group: &str| membership(host, group) == Membership::NoGroup;
+        let group = if group == "dialout" && missing(group) && !missing("uucp") { "uucp" } else { group };
         let (matching, pattern) = match name {
             _ if name.starts_with("spidev") => ("SUBSYSTEM==\"spidev\"", "spidev[0-9.]*"),
             _ if name.starts_with("gpiochip") => ("SUBSYSTEM==\"gpio\", KERNEL==\"gpiochip*\"", "gpiochip[0-9]*"),
@@ -102,11 +109,12 @@ impl System {
             let write = self.as_root("tee -a /etc/mdev.conf");
             format!("echo '{pattern} root:{group} 0660' | {write} && {}", self.as_root("mdev -s"))
         } else {
-            let (owner, mode) = (self.as_root(&format!("chgrp {group} {node}")), self.as_root(&format!("chmod 660 {node}")));
+            let (owner, mode) =
+                (self.as_root(&format!("chgrp {group} {node}")), self.as_root(&format!("chmod 660 {node}")));
             format!("{owner} && {mode}")
         };
         let steps: Vec<String> = [make, Some(add), Some(hand)].into_iter().flatten().collect();
-        format!("{}, then log out and in again", steps.join(" && "))
+        format!("`{}`, then log out and in again", steps.join(" && "))
     }
 
     /// The right to use a CH341A, for which the kernel has no driver by itself.
@@ -122,12 +130,15 @@ impl System {
             return format!("{}, {again}", nix(&format!("services.udev.extraRules = ''{rule}'';"), false));
         }
         if !self.has_udev(host) {
-            return format!("{}; that lasts until the adapter is unplugged", self.as_root(&format!("chmod a+rw {node}")));
+            return format!(
+                "`{}`; that lasts until the adapter is unplugged",
+                self.as_root(&format!("chmod a+rw {node}"))
+            );
         }
         let write = self.as_root(&format!("tee {RULES}/60-bkbench-ch341.rules"));
         let reload = self.as_root("udevadm control --reload");
         let add = self.add_to(host, "plugdev").filter(|_| plugdev == Membership::Not).map(|add| format!(" && {add}"));
         let login = if add.is_some() { ", log out and in again" } else { "" };
-        format!("echo '{rule}' | {write} && {reload}{}, {again}{login}", add.unwrap_or_default())
+        format!("`echo '{rule}' | {write} && {reload}{}`, {again}{login}", add.unwrap_or_default())
     }
 }

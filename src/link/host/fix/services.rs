@@ -24,15 +24,17 @@ impl System {
             },
             Service::User(unit) => format!("systemctl --user stop {unit}"),
             Service::Container(name) => self.as_root(&format!("docker stop {name}")),
-            Service::Process { pid, foreign: true } => format!("end it: {}", self.as_root(&format!("kill {pid}"))),
-            Service::Process { pid, foreign: false } => format!("end it: kill {pid}"),
+            Service::Process { pid, foreign: true } => format!("end it: `{}`", self.as_root(&format!("kill {pid}"))),
+            Service::Process { pid, foreign: false } => format!("end it: `kill {pid}`"),
         }
     }
 
     pub(super) fn no_getty(&self, host: &Host, port: &str) -> String {
         let Distribution { groups, .. } = self.distribution;
         match self.init {
-            _ if *groups == Groups::Nix => nix(&format!("systemd.services.\"serial-getty@{port}\".enable = false;"), false),
+            _ if *groups == Groups::Nix => {
+                nix(&format!("systemd.services.\"serial-getty@{port}\".enable = false;"), false)
+            }
             Init::Systemd => self.as_root(&format!("systemctl disable --now serial-getty@{port}.service")),
             _ if host.text("etc/inittab").is_some_and(|text| text.contains(port)) => {
                 format!("{} && {}", self.as_root(&format!("sed -i '/{port}/ s/^/#/' /etc/inittab")), self.reboot())

@@ -3,7 +3,7 @@
 
 mod table;
 
-pub use table::{DISTRIBUTIONS, Distribution, Grub, Groups, Init, Packages, UNKNOWN};
+pub use table::{DISTRIBUTIONS, Distribution, Groups, Grub, Init, Packages, UNKNOWN};
 
 use super::Host;
 use super::reach::Process;
@@ -142,7 +142,8 @@ fn init(host: &Host, distribution: &Distribution) -> Init {
 
 /// The program that lends root's rights: the one that is there, else the distribution's.
 fn elevate(host: &Host, distribution: &Distribution) -> &'static str {
-    let has = |name: &str| ["usr/bin", "bin", "run/wrappers/bin"].iter().any(|folder| host.has(&format!("{folder}/{name}")));
+    let has =
+        |name: &str| ["usr/bin", "bin", "run/wrappers/bin"].iter().any(|folder| host.has(&format!("{folder}/{name}")));
     match (has("sudo"), has("doas")) {
         (true, _) => "sudo",
         (false, true) => "doas",

@@ -122,6 +122,7 @@ pub const DISTRIBUTIONS: &[Distribution] = &[
     Distribution {
         name: "Home Assistant OS",
         ids: &["haos", "hassos"],
+        settings: &["mnt/boot/config.txt"],
         groups: Groups::RootOnly,
         packages: Packages::None,
         source: "developers.home-assistant.io/docs/add-ons/configuration",

@@ -67,7 +67,8 @@ pub enum Command {
     },
     /// Check this computer: SPI, permissions, GPIO lines, console, disk, terminal; one remedy for each fault
     ///
-    /// Opens no port and no bus. Ends with 0 only when at least one wire is ready. With --json: `ready` (`spi`, `uart`),
+    /// Opens no port and no bus; --link or the settings say which bus and which line for CEN are looked at. The remedies are
+    /// those of the system found. Ends with 0 only when at least one wire is ready. With --json: `ready` (`spi`, `uart`),
     /// `board` (`model`, `pi`, `system`, `kernel`) and `checks` of `id`, `wire`, `needed`, `title`, `state` (pass, fail, unsure,
     /// not-checked), `found`, `remedy`.
     Doctor {

@@ -617,6 +617,10 @@ fn a_service_is_stopped_and_not_killed() {
     };
     assert_eq!(holder("0::/system.slice/octoprint.service"), "sudo systemctl stop octoprint.service");
     assert_eq!(holder("0::/system.slice/system-zigbee.slice/zigbee@1.service"), "sudo systemctl stop zigbee@1.service");
+    assert_eq!(
+        holder("0::/system.slice/system-zigbee.slice/zigbee@dev-serial-by\\\\x2did.service"),
+        "sudo systemctl stop 'zigbee@dev-serial-by\\x2did.service'"
+    );
     assert_eq!(holder("1:name=systemd:/system.slice/ser2net.service"), "sudo systemctl stop ser2net.service");
     assert_eq!(
         holder("0::/user.slice/user-1000.slice/user@1000.service/app.slice/klipper.service"),

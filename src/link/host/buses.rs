@@ -15,6 +15,9 @@ use crate::link::contract::{Endpoint, LinkError};
 use crate::link::gpio::header_pin;
 use crate::problem::Explain;
 
+/// Drivers of memories that a board starts from: nobody takes those away.
+const OWN_MEMORY: [&str; 3] = ["spi-nor", "m25p80", "spi-nand"];
+
 /// A chip select of an SPI bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bus {
@@ -67,7 +70,7 @@ pub fn taken(host: &Host) -> Vec<(Bus, String)> {
         let driver = host.target(&format!("{folder}/{name}/driver"))?;
         let driver = driver.rsplit('/').next()?.to_owned();
         let bus = Bus { bus, select, about: about(host, bus, select) };
-        (driver != "spidev").then_some((bus, driver))
+        (driver != "spidev" && !OWN_MEMORY.contains(&driver.as_str())).then_some((bus, driver))
     });
     devices.filter(|(bus, _)| !is_boot_eeprom(host.root(), bus.bus, bus.select)).collect()
 }

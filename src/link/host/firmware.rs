@@ -185,11 +185,11 @@ fn spi(line: &str) -> Option<bool> {
 /// What a `dtparam` line says about a switch; several may stand in one line: `dtparam=i2c_arm=on,spi=on`.
 fn parameter(line: &str, name: &str) -> Option<bool> {
     let list = line.strip_prefix("dtparam=").or_else(|| line.strip_prefix("device_tree_param="))?;
-    let values = list.split(',').filter_map(|part| match part.trim().split_once('=') {
+    let mut values = list.split(',').filter_map(|part| match part.trim().split_once('=') {
         Some((key, value)) => (key == name).then_some(value.trim()),
         None => (part.trim() == name).then_some("on"),
     });
-    values.last().map(|value| matches!(value, "on" | "yes" | "true" | "1" | "okay"))
+    values.next_back().map(|value| matches!(value, "on" | "yes" | "true" | "1" | "okay"))
 }
 
 /// The board as filters know it.

@@ -15,7 +15,7 @@ pub fn gone(host: &Host) -> Option<Gone> {
         return None;
     }
     // A folder that is no release says nothing.
-    let installed = there.into_iter().filter(|name| name.starts_with(|c: char| c.is_ascii_digit())).next_back()?;
+    let installed = there.into_iter().rfind(|name| name.starts_with(|c: char| c.is_ascii_digit()))?;
     Some(Gone { running, installed })
 }
 

@@ -78,6 +78,10 @@ pub enum Reason {
 
 /// The reason, for a computer without a bus.
 pub fn reason(host: &Host, system: &System) -> Reason {
+    // A PC has no SPI for programs, whatever hangs on its own: the memory with its firmware.
+    if !host.has(&host.tree("compatible")) && !system.wsl {
+        return Reason::Off;
+    }
     if system.container.is_some() || system.wsl {
         return Reason::NotPassedIn;
     }

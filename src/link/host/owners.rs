@@ -150,7 +150,7 @@ fn service(host: &Host, pid: u32, groups: &str) -> Service {
         // The innermost unit; the instance of a user is not what is to be stopped.
         let unit = parts.iter().rev().find(|part| part.ends_with(".service") && !part.starts_with("user@"));
         if let Some(unit) = unit {
-            let unit = unit.replace("\\x2d", "-");
+            let unit = (*unit).to_owned();
             return if user { Service::User(unit) } else { Service::System(unit) };
         }
     }

@@ -199,9 +199,10 @@ impl System {
     }
 
     pub(super) fn bind(&self, host: &Host, device: &str) -> String {
-        let first = (!modules::loaded(host, "spidev"))
-            .then(|| format!("{} && ", self.as_root("modprobe spidev")))
-            .unwrap_or_default();
+        let first = match modules::loaded(host, "spidev") {
+            true => String::new(),
+            false => format!("{} && ", self.as_root("modprobe spidev")),
+        };
         let over = self.as_root(&format!("tee /sys/bus/spi/devices/{device}/driver_override"));
         let bind = self.as_root("tee /sys/bus/spi/drivers/spidev/bind");
         format!("{first}echo spidev | {over} && echo {device} | {bind}")

@@ -106,6 +106,7 @@ impl System {
     /// In a container devices come from outside; `None` for what is the same there.
     fn in_container(&self, host: &Host, kind: Container, fix: Fix<'_>) -> Option<String> {
         match fix {
+            Fix::SpiOn if !host.has(&host.tree("compatible")) => None,
             Fix::SpiOn => Some(pass_in(host, kind, &["/dev/spidev0.0", "/dev/gpiochip0"], None)),
             Fix::Rights(node, _, reach) => (*reach != Reach::Ready).then(|| {
                 let group = host.node(node).map(|node| node.group).filter(|group| *group != 0);

@@ -17,6 +17,8 @@ impl System {
 
     pub(super) fn stop(&self, service: &Service) -> String {
         match service {
+            // The shell would read what stands behind a backslash.
+            Service::System(unit) if unit.contains('\\') => self.as_root(&format!("systemctl stop '{unit}'")),
             Service::System(unit) => match unit.strip_suffix(".service") {
                 Some(name) => self.stop_service(name),
                 None if self.init == Init::Systemd => self.as_root(&format!("systemctl stop {unit}")),

@@ -71,6 +71,11 @@ impl Backing {
         Ok(Self { path: path.to_owned(), image })
     }
 
+    /// The image.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Writes changed cells.
     pub(super) fn put(&mut self, at: u32, cells: &[u8]) -> Result<(), LinkError> {
         let written = self.image.seek(SeekFrom::Start(u64::from(at))).and_then(|_| self.image.write_all(cells));

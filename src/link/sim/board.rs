@@ -118,7 +118,7 @@ impl Board {
         if self.bare {
             return;
         }
-        let reset = self.wires.reset_reaches(hold);
+        let reset = self.is_off(hold);
         match (reset, self.phase == Phase::Reset) {
             (true, false) => self.reset(now),
             (false, true) => self.phase = Phase::Starting { since: now, seen: 0 },
@@ -149,6 +149,7 @@ impl Board {
         if self.locked && firmware {
             let value = self.flash.part.factory_status;
             self.flash.force_status(value, now);
+            self.notice_cut(now);
         }
     }
 
@@ -175,11 +176,11 @@ impl Board {
         match self.phase {
             _ if self.bare => {
                 self.pins.reaches_flash = true;
-                self.flash.select();
+                self.flash.select(now);
             }
             Phase::SpiMode { since } if now >= since + self.knobs.silent_after_entry => {
                 self.pins.reaches_flash = true;
-                self.flash.select();
+                self.flash.select(now);
             }
             _ => self.pins.reaches_flash = false,
         }
@@ -221,6 +222,19 @@ impl Board {
         if self.pins.reaches_flash {
             self.flash.deselect(whole, now);
             self.pins.reaches_flash = false;
+            self.notice_cut(now);
+        }
+    }
+
+    /// Whether the chip is in reset, or without supply, while CEN is held low (`hold`) or not.
+    pub(super) fn is_off(&self, hold: bool) -> bool {
+        self.flash.dead || self.wires.reset_reaches(hold)
+    }
+
+    /// A supply that has just gone takes the chip with it.
+    pub(super) fn notice_cut(&mut self, now: Duration) {
+        if self.flash.dead && self.phase != Phase::Reset {
+            self.reset(now);
         }
     }
 }

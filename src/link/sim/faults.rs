@@ -24,6 +24,12 @@ pub struct Faults {
     pub stuck_busy: Option<u64>,
     /// `power-loss:N` — in the N-th flash operation the supply drops: half-done cells, and the link is gone.
     pub power_loss: Option<u64>,
+    /// `power-cut:N` — in the N-th flash operation (page program, erase or status write) the supply is gone for good:
+    /// half-done cells, and the module answers nothing any more. With `chip=FILE` it stays so for every later link of this
+    /// process that names the same fault; another process, or a link without the fault, finds the chip supplied again.
+    pub power_cut: Option<u64>,
+    /// `sag:N` — from the N-th command to the flash on, reads included, the flash answers FF for 300 ms and does nothing.
+    pub sag: Option<u64>,
     /// `unplug:N` — the cable is pulled after the N-th flash operation; the chip ends it in peace.
     pub unplug: Option<u64>,
     /// `no-answer:N` — the N-th UART answer is never sent.
@@ -84,6 +90,8 @@ impl Faults {
             "late-entry" => self.late_entry = Some(Duration::from_millis(count(Some(30))?)),
             "stuck-busy" => self.stuck_busy = Some(count(Some(1))?),
             "power-loss" => self.power_loss = Some(count(None)?),
+            "power-cut" => self.power_cut = Some(count(None)?),
+            "sag" => self.sag = Some(count(None)?),
             "unplug" => self.unplug = Some(count(None)?),
             "no-answer" => self.no_answer = Some(count(None)?),
             "bad-status" => self.bad_status = Some(count(None)?),
@@ -105,7 +113,7 @@ impl Faults {
     }
 }
 
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 23] = [
     "clock:HZ",
     "noise:1/N",
     "ignore-program",
@@ -115,6 +123,8 @@ const NAMES: [&str; 21] = [
     "late-entry[:MS]",
     "stuck-busy[:N]",
     "power-loss:N",
+    "power-cut:N",
+    "sag:N",
     "unplug:N",
     "no-answer:N",
     "bad-status:N",

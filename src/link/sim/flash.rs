@@ -9,6 +9,7 @@ use crate::units::{BLOCK, PAGE, SECTOR};
 
 use super::backing::{Backing, State};
 use super::chance::Chance;
+use super::cut;
 use super::faults::Faults;
 use super::nor::Frame;
 use super::part::{Part, WriteForm};
@@ -18,6 +19,9 @@ use super::uid::Uid;
 pub(super) const WIP: u8 = 1;
 /// Bit WEL of status register 1.
 pub(super) const WEL: u8 = 2;
+
+/// How long a sag of the supply lasts.
+const SAG: Duration = Duration::from_millis(300);
 
 /// One command as the flash received it, whichever wire it came over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +116,13 @@ pub(super) struct Flash {
     pub(super) counters: Counters,
     operations: Option<Vec<Operation>>,
     changes: u64,
+    /// Commands so far, reads included.
+    commands: u64,
+    sags_until: Duration,
+    /// The supply is too low for this command: FF for an answer, and nothing is done.
+    pub(super) sagging: bool,
+    /// The supply is gone.
+    pub(super) dead: bool,
     backing: Option<Backing>,
     /// Why the link is gone, once it is.
     pub(super) gone: Option<String>,
@@ -163,6 +174,10 @@ impl Flash {
             counters: Counters { erases: vec![0; sectors], ..Counters::default() },
             operations: None,
             changes: 0,
+            commands: 0,
+            sags_until: Duration::ZERO,
+            sagging: false,
+            dead: false,
             backing: None,
             gone: None,
             file_error: None,
@@ -276,9 +291,18 @@ impl Flash {
         self.part.protected(u32::from_le_bytes([self.live[0], self.live[1], self.live[2], 0]))
     }
 
-    /// One byte of the array; addresses wrap at the size.
+    /// A command begins. It is here that a supply sags.
+    pub(super) fn command(&mut self, now: Duration) {
+        self.commands += 1;
+        if self.faults.sag == Some(self.commands) {
+            self.sags_until = now + SAG;
+        }
+        self.sagging = now < self.sags_until;
+    }
+
+    /// One byte of the array as the present command reads it; addresses wrap at the size.
     pub(super) fn cell(&self, address: u32) -> u8 {
-        self.cells[(address % self.part.size) as usize]
+        if self.sagging { 0xFF } else { self.cells[(address % self.part.size) as usize] }
     }
 
     /// `len` bytes of the array; addresses wrap at the size.
@@ -300,6 +324,9 @@ impl Flash {
 
     /// Program: `data` goes into the page buffer from the address' place in its page, wraps there, and clears bits.
     pub(super) fn program(&mut self, address: u32, data: &[u8], now: Duration) -> Effect {
+        if self.dead {
+            return Effect::Lost;
+        }
         let address = address % self.part.size;
         let page = address / PAGE * PAGE;
         if overlaps(&self.protected(), &(page..page + PAGE)) {
@@ -322,6 +349,9 @@ impl Flash {
 
     /// Erase of the unit that holds the address.
     pub(super) fn erase(&mut self, unit: Unit, address: u32, now: Duration) -> Effect {
+        if self.dead {
+            return Effect::Lost;
+        }
         let times = self.part.times;
         let (size, time) = match unit {
             Unit::Page => (PAGE, times.sector),
@@ -352,11 +382,14 @@ impl Flash {
 
     /// Writes status registers from `first` on; `volatile` leaves the stored copies alone.
     pub(super) fn write_status(&mut self, first: usize, values: &[u8], volatile: bool, now: Duration) -> Effect {
+        if self.dead {
+            return Effect::Lost;
+        }
         if self.status_locked() {
             return Effect::Locked;
         }
         let torn = !volatile && self.begin(0..0, self.part.times.status, now);
-        if self.faults.ignore_status || (torn && self.chance.one_in(2)) {
+        if self.faults.ignore_status {
             return Effect::Lost;
         }
         let mut next = self.live;
@@ -369,6 +402,9 @@ impl Flash {
         for (place, register) in self.part.registers.iter().enumerate() {
             let fixed = register.fixed();
             next[place] = self.live[place] & fixed | next[place] & !fixed | self.live[place] & register.one_time();
+            // A supply drop leaves the old value, the new one, or some bits of each.
+            let spared = if torn { [0x00, 0xFF, self.chance.byte()][self.chance.below(3) as usize] } else { 0 };
+            next[place] = next[place] & !spared | self.live[place] & spared;
         }
         self.live = next;
         if !volatile {
@@ -376,7 +412,7 @@ impl Flash {
             self.counters.status_writes += 1;
             self.save_status();
         }
-        Effect::Done
+        if torn { Effect::Lost } else { Effect::Done }
     }
 
     /// Puts a status value into the registers the way firmware does: all of them, non-volatile, waiting for the end.
@@ -413,11 +449,17 @@ impl Flash {
         if self.faults.unplug == Some(self.changes) {
             self.gone = Some("the cable was pulled".to_owned());
         }
-        let torn = self.faults.power_loss == Some(self.changes);
-        if torn {
+        let (dropped, cut) =
+            (self.faults.power_loss == Some(self.changes), self.faults.power_cut == Some(self.changes));
+        if dropped {
             self.gone = Some("the supply dropped in the middle of a flash operation".to_owned());
         }
-        torn
+        if let Some(backing) = self.backing.as_ref().filter(|_| cut) {
+            cut::remember(backing.path(), self.changes);
+        }
+        // What runs now is the last thing that changes a cell.
+        self.dead |= dropped || cut;
+        dropped || cut
     }
 
     fn save(&mut self, changed: Range<u32>) {

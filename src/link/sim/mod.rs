@@ -17,6 +17,8 @@
 //! | `late-entry` or `late-entry:MS` | the chip is deaf for this long after reset (30 ms) |
 //! | `stuck-busy` or `stuck-busy:N` | the N-th flash operation (the first) never ends |
 //! | `power-loss:N` | the supply drops in the N-th flash operation: half-done cells, and the link is gone |
+//! | `power-cut:N` | the same, and the module stays dead: it answers nothing until another process opens its chip file, or a link without this fault |
+//! | `sag:N` | from the N-th command to the flash on, reads included, the flash answers FF for 300 ms and does nothing |
 //! | `unplug:N` | the cable is pulled after the N-th flash operation has begun; the chip ends it in peace |
 //! | `no-answer:N` | the N-th UART answer is never sent |
 //! | `bad-status:N` | the N-th long UART answer carries status 03 |
@@ -51,6 +53,7 @@ mod backing;
 mod board;
 mod chance;
 mod clock;
+mod cut;
 mod electrics;
 mod factory;
 mod faults;

@@ -10,6 +10,7 @@ use super::backing::{Backing, Kept};
 use super::board::{Board, Phase, Traffic};
 use super::chance::Chance;
 use super::clock::{Pace, SimClock};
+use super::cut;
 use super::factory;
 use super::faults::Faults;
 use super::flash::{Counters, Flash, Operation};
@@ -48,6 +49,7 @@ impl Module {
     pub fn quiet(setup: Setup) -> Result<Self, LinkError> {
         let (mut flash, content) = insert_flash(&setup)?;
         flash.faults = setup.faults.clone();
+        flash.dead = setup.chip_file.as_deref().is_some_and(|file| cut::is_dead(file, setup.faults.power_cut));
         flash.rules = setup.knobs.rules;
         flash.asleep = setup.knobs.asleep;
         flash.continuous_read = setup.knobs.continuous_read;
@@ -83,7 +85,7 @@ impl Module {
         };
         if board.bare {
             board.phase = Phase::SpiMode { since: Duration::ZERO };
-        } else if !board.wires.reset_reaches(false) {
+        } else if !board.is_off(false) {
             board.phase = Phase::Running { firmware: board.has_firmware() };
         }
         board.feed_rail(&board.idle_pins(), Duration::ZERO);
@@ -134,7 +136,9 @@ impl Module {
 
     /// A few bytes of the flash; addresses wrap at the size of the part.
     pub fn bytes(&self, address: u32, len: u32) -> Vec<u8> {
-        self.present().flash.read(address, len)
+        let board = self.present();
+        let cell = |offset| (address.wrapping_add(offset) % board.flash.part.size) as usize;
+        (0..len).map(|offset| board.flash.cells[cell(offset)]).collect()
     }
 
     /// Changes the flash behind everybody's back, as a test of comparisons needs it.
@@ -229,10 +233,12 @@ impl Module {
         board.unplug_at = None;
     }
 
-    /// Takes the supply away and gives it back; mends a link lost to `power-loss` or `unplug`.
+    /// Takes the supply away and gives it back; mends a link lost to `power-loss` or `unplug` and a supply
+    /// cut by `power-cut`.
     pub fn power_cycle(&self) {
         let mut board = self.board.borrow_mut();
         board.flash.gone = None;
+        board.flash.dead = false;
         board.flash.power_up();
         let now = board.clock.now();
         board.reset(now);

@@ -43,13 +43,20 @@ enum Source {
 
 impl Flash {
     /// Chip select falls.
-    pub(super) fn select(&mut self) {
+    pub(super) fn select(&mut self, now: Duration) {
+        self.command(now);
         self.frame.talk = Talk::Opcode;
         self.frame.argument.clear();
     }
 
     /// What the flash drives during the byte that begins now; `None` while SO is high-Z.
     pub(super) fn output(&mut self, now: Duration) -> Option<u8> {
+        if self.dead {
+            return None;
+        }
+        if self.sagging {
+            return Some(0xFF);
+        }
         let Talk::Answer { source, place } = self.frame.talk else { return None };
         Some(match source {
             Source::Cells => self.cell(place),
@@ -131,7 +138,7 @@ impl Flash {
     /// One whole frame at once, as the boot ROM's controller sends it. What comes back replaces `frame`; 00 stands for
     /// bytes that the flash does not drive.
     pub(super) fn transfer(&mut self, frame: &mut [u8], now: Duration) {
-        self.select();
+        self.select(now);
         for byte in frame.iter_mut() {
             let back = self.output(now).unwrap_or(0);
             self.input(*byte, now);
@@ -147,6 +154,9 @@ impl Flash {
         };
         let collect = |head, then| Talk::Collect { head, then };
         let answer = |source| Talk::Answer { source, place: 0 };
+        if self.dead || self.sagging {
+            return refuse(self, Effect::Lost);
+        }
         if self.continuous_read || (self.asleep && opcode != 0xAB) {
             return refuse(self, Effect::Asleep);
         }

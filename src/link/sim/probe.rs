@@ -148,7 +148,7 @@ impl Board {
 
     /// Whether the module has no supply at this moment.
     pub(super) fn is_dead(&self, now: Duration) -> bool {
-        self.wires.supply_open() && !self.rail_is_up(now)
+        self.flash.dead || self.wires.supply_open() && !self.rail_is_up(now)
     }
 
     fn rail_is_up(&self, now: Duration) -> bool {

@@ -243,7 +243,7 @@ impl Board {
         if self.drawn >= limit {
             self.drawn = 0;
             self.reset(now);
-            if !self.wires.reset_reaches(self.held) {
+            if !self.is_off(self.held) {
                 self.phase = Phase::Starting { since: now, seen: 0 };
             }
         }

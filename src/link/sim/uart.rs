@@ -209,7 +209,7 @@ impl Board {
     /// The watchdog or a command resets the chip.
     fn restart(&mut self, now: Duration) {
         self.reset(now);
-        if !self.wires.reset_reaches(self.held) {
+        if !self.is_off(self.held) {
             self.phase = Phase::Starting { since: now, seen: 0 };
         }
     }
@@ -276,7 +276,9 @@ impl Board {
 
     fn feed(&mut self, byte: u8, now: Duration) {
         let Self { uart, flash, knobs, .. } = self;
-        if let Some(action) = uart.loader.byte(byte, now, flash, knobs) {
+        let action = uart.loader.byte(byte, now, flash, knobs);
+        self.notice_cut(now);
+        if let Some(action) = action.filter(|_| !self.flash.dead) {
             self.perform(action);
         }
     }

@@ -153,6 +153,7 @@ impl Basic {
                 }
                 let bytes = blocks * 256;
                 let start = start & 0xFF_FFFF;
+                flash.command(now);
                 let Some(begin) = free(flash, now) else { return Action::then(now, Then::Wedged) };
                 let crc =
                     crc32(CRC32_START, (0..bytes).map(|offset| flash.cell(start.wrapping_add(offset) & 0xFF_FFFF)));
@@ -189,6 +190,7 @@ impl Basic {
                     data.push(0x00);
                     return Action::answer(now, long(0x09, 0x06, &data));
                 }
+                flash.command(now);
                 let ready = free(flash, now);
                 data.extend(flash.read(address & 0xFF_FFFF, 4096));
                 done(ready, long(0x09, 0x00, &data))

@@ -128,6 +128,7 @@ impl Rom {
                 if end < start || len > 1 << 28 {
                     return Action::then(now, Then::Wedged);
                 }
+                flash.command(now);
                 let begin = free(flash, now)?;
                 let crc = crc32(CRC32_START, (0..len).map(|offset| flash.cell(start.wrapping_add(offset))));
                 let time = Duration::from_secs_f64(f64::from(len) / crc_speed(self.program, knobs));
@@ -184,11 +185,13 @@ fn long_frame(body: &[u8], now: Duration, flash: &mut Flash) -> Option<Action> {
         }
         (0x08, [_, _, _, _, count]) => {
             let mut data = rest[..4].to_vec();
+            flash.command(now);
             data.extend(flash.read(word(rest), (*count).into()));
             done(free(flash, now), &data)
         }
         (0x09, [_, _, _, _]) => {
             let mut data = rest.to_vec();
+            flash.command(now);
             data.extend(flash.read(word(rest), 4096));
             done(free(flash, now), &data)
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::link::contract::{LinkError, WireKind};
-use crate::link::sim::{endpoints, open};
+use crate::link::sim::{Faults, endpoints, open};
 use crate::link::spec::LinkSpec;
 
 fn spec(text: &str) -> LinkSpec {
@@ -60,6 +60,102 @@ fn a_torn_sector_is_torn_in_the_file_too() {
     let kept = std::fs::read(&chip).unwrap();
     assert!(kept[..4096].iter().any(|byte| *byte != 0) && kept[..4096].iter().any(|byte| *byte != 0xFF));
     assert!(kept[4096..].iter().all(|byte| *byte == 0));
+}
+
+/// A chip of zeros in a file whose supply is cut in its first flash operation, an erase.
+fn cut_in_an_erase(wire: &str) -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let chip = dir.path().join("chip.bin");
+    std::fs::write(&chip, vec![0; 0x20_0000]).unwrap();
+    let text = format!("sim:wb2s?wire={wire}&locked=no&chip={}", chip.display());
+    (dir, text)
+}
+
+#[test]
+fn a_module_whose_power_was_cut_answers_nothing_until_it_is_opened_without_the_fault() {
+    let (dir, text) = cut_in_an_erase("spi");
+    let cut = format!("{text}&faults=power-cut:1");
+    let mut host = Host::at(open(&spec(&cut)).unwrap());
+    host.enter();
+    for frame in [&[0x06][..], &[0x20, 0, 0, 0], &[0x06], &[0x20, 0, 0x10, 0], &[0x06], &[0x01, 0x14]] {
+        host.frame(frame);
+        host.clock.sleep(Duration::from_secs(1));
+    }
+    let answer = [host.id(), vec![host.status(); 3], host.read(0, 3)];
+    assert_eq!(answer, [[0xFF; 3]; 3], "a line that nobody drives");
+    drop(host);
+
+    let torn = std::fs::read(dir.path().join("chip.bin")).unwrap();
+    assert!(torn[..4096].iter().any(|byte| *byte != 0) && torn[..4096].iter().any(|byte| *byte != 0xFF));
+    assert!(torn[4096..].iter().all(|byte| *byte == 0), "nothing was done without supply");
+
+    let mut again = Host::at(open(&spec(&cut)).unwrap());
+    again.enter();
+    assert_eq!(again.id(), [0xFF; 3], "the same link in the same process finds a dead module");
+    drop(again);
+    let mut next = Host::at(open(&spec(&text)).unwrap());
+    next.enter();
+    assert_eq!((next.id(), next.status()), (vec![0xEB, 0x60, 0x15], 0));
+    assert!(std::fs::read(dir.path().join("chip.bin")).unwrap() == torn, "looking changes nothing");
+}
+
+#[test]
+fn a_loader_whose_power_was_cut_in_a_sector_of_many_pages_programs_no_further_one() {
+    for module in ["wb2s", "cb3s"] {
+        let dir = tempfile::tempdir().unwrap();
+        let chip = dir.path().join("chip.bin");
+        let text = format!("sim:{module}?wire=uart&locked=no&chip={}", chip.display());
+        let mut port = Port::at(open(&spec(&format!("{text}&faults=power-cut:3"))).unwrap());
+        port.link();
+        // Erase first: operation 1. Then the sector's pages: 2 and 3, and 14 that never come.
+        let at: u32 = 0x14_1000;
+        let erase = [&[0x01, 0xE0, 0xFC, 0xFF, 0xF4, 6, 0, 0x0F, 0x20][..], &at.to_le_bytes()].concat();
+        assert!(!port.ask(&erase).is_empty());
+        let sector = [&[0x01, 0xE0, 0xFC, 0xFF, 0xF4, 5, 16, 0x07][..], &at.to_le_bytes(), &[0; 4096]].concat();
+        assert!(port.ask(&sector).is_empty(), "{module}: nobody is left to answer");
+        assert!(port.ask(LINK_CHECK).is_empty(), "{module}: nor to be linked to");
+        port.pulse();
+        assert!(port.ask(LINK_CHECK).is_empty(), "{module}: nor after a reset");
+        let kept = std::fs::read(&chip).unwrap();
+        let sector = &kept[at as usize..][..4096];
+        assert!(sector[..256].iter().all(|byte| *byte == 0), "{module}: the page before is whole");
+        assert!(sector[256..512].iter().any(|byte| *byte != 0), "{module}: this one is torn");
+        assert!(sector[512..].iter().all(|byte| *byte == 0xFF), "{module}: no page after it");
+        drop(port);
+        Port::at(open(&spec(&text)).unwrap()).link();
+    }
+}
+
+#[test]
+fn a_status_write_is_a_flash_operation_and_is_torn_in_the_file() {
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 1..30 {
+        let (dir, text) = cut_in_an_erase("spi");
+        let mut host = Host::at(open(&spec(&format!("{text}&seed={seed}&faults=power-cut:2"))).unwrap());
+        host.enter();
+        host.write(&[0x20, 0, 0, 0]);
+        host.frame(&[0x06]);
+        host.frame(&[0x01, 0x7C]);
+        drop(host);
+        let state = std::fs::read_to_string(dir.path().join("chip.bin.state.toml")).unwrap_or_default();
+        seen.insert(state.lines().find(|line| line.starts_with("status")).unwrap_or_default().to_owned());
+        assert!(std::fs::read(dir.path().join("chip.bin")).unwrap()[..4096] == [0xFF; 4096]);
+    }
+    assert!(seen.len() > 2, "the old value, the new one, and bits of both: {seen:?}");
+}
+
+#[test]
+fn a_sag_answers_ff_and_does_nothing_for_a_while() {
+    let (module, mut host) = bench("eb6015");
+    module.poke(0, &[0; 4096]);
+    module.set_faults(Faults::parse("sag:2").unwrap());
+    assert_eq!(host.id(), [0xEB, 0x60, 0x15], "the first command");
+    assert_eq!(host.id(), [0xFF; 3]);
+    host.frame(&[0x06]);
+    host.frame(&[0x20, 0, 0, 0]);
+    host.clock.sleep(Duration::from_millis(300));
+    assert_eq!((host.id(), host.read(0, 2)), (vec![0xEB, 0x60, 0x15], vec![0, 0]));
+    assert!(module.counters().erases.iter().all(|erases| *erases == 0));
 }
 
 #[test]

@@ -209,3 +209,98 @@ fn a_manifest_of_an_earlier_version_still_counts() {
     change(at, with_work);
     assert_eq!(behind(&succeed(&run(at, LINK, &ERASE))), old);
 }
+
+/// A record as earlier versions wrote it: nothing in it that they did not know.
+fn as_earlier_versions_did(at: &Path) {
+    let folder = at.join("data/journal");
+    let names = fs::read_dir(&folder).expect("the journals").filter_map(Result::ok).map(|entry| entry.path());
+    let path = names.into_iter().find(|path| path.extension().is_some_and(|is| is == "journal")).expect("a record");
+    let text = fs::read_to_string(&path).expect("a record");
+    let (head, rest) = text.split_once('\n').expect("a head");
+    let mut head: Value = serde_json::from_str(head).expect("JSON");
+    for field in ["unique_hash", "size", "overlays", "before", "after", "astray", "consent"] {
+        head.as_object_mut().expect("fields").remove(field);
+    }
+    fs::write(&path, format!("{head}\n{rest}")).expect("written");
+}
+
+#[test]
+fn an_unfinished_write_of_an_earlier_version_is_still_ended() {
+    let mac_lost = |chip: &mut [u8]| chip[RF].fill(0xFF);
+    let as_it_is = |_: &mut [u8]| {};
+    type Damage = fn(&mut [u8]);
+    let jobs: [(&[&str], Damage, usize); 2] = [
+        (&["erase", "--start", "0x140000", "--length", "8K"], as_it_is, 0x14_0000),
+        (&["rf", "rebuild", "b.bin", "--mac-lost"], mac_lost, RF.start),
+    ];
+    for (job, damage, place) in jobs {
+        let folder = folder();
+        let at = folder.path();
+        let read = succeed(&run(at, LINK, &["read", "-o", "b.bin"]));
+        assert_eq!(read["proven"], true);
+        change(at, |chip| {
+            with_work(chip);
+            chip[0x14_1000..0x14_2000].fill(0x55);
+        });
+        // The backup behind the write is of the chip as it is.
+        succeed(&run(at, LINK, &["read"]));
+        let before = change(at, damage);
+        let cut = run(at, &format!("{LINK}&faults=power-cut:4"), &[job, &["--yes"]].concat());
+        assert_eq!(code(&cut), 3, "{}", String::from_utf8_lossy(&cut.stderr));
+        as_earlier_versions_did(at);
+        let report = succeed(&run(at, LINK, &["resume", "--yes"]));
+        assert_eq!(report["report"]["verified"], true);
+        let after = fs::read(at.join("chip.bin")).expect("the chip");
+        assert!(after != before && after[place..place + 16] != [0x55; 16], "{job:?}");
+        let factory = fs::read(at.join("b.bin")).expect("the backup");
+        assert!(after[RF] == factory[RF], "{job:?}");
+        assert_eq!(fs::read_dir(at.join("data/journal")).expect("the journals").count(), 0);
+    }
+}
+
+#[test]
+fn a_backup_does_not_cover_a_chip_with_another_flash() {
+    use bkbench::job::BackupProof;
+    use bkbench::job::ownership::may_be_of;
+    use bkbench::link::sim::{Module, Setup};
+
+    use crate::support::bench::Bench;
+
+    let module = Module::new(Setup::new("wb2s").expect("a module")).expect("a module");
+    let mut bench = Bench::over(&module);
+    let BackupProof::Proven(backup) = bench.back_up() else { panic!("a backup") };
+    let identity = bench.view().identity.expect("identified");
+    assert!(may_be_of(&backup, &identity, &[]));
+    let mut larger = (*identity).clone();
+    larger.flash.size = 0x100_0000;
+    assert!(!may_be_of(&backup, &larger, &[]), "another size under the same MAC");
+    let mut other = (*identity).clone();
+    other.flash.jedec = Some("C8 40 18".to_owned());
+    assert!(!may_be_of(&backup, &other, &[]), "another part under the same MAC");
+    let mut other = (*identity).clone();
+    other.flash.unique_hash = Some("another".to_owned());
+    assert!(!may_be_of(&backup, &other, &[]), "another unique id under the same MAC");
+}
+
+#[test]
+fn the_record_of_a_torn_rf_block_is_not_taken_for_a_healthy_chip_of_the_same_batch() {
+    let folder = folder();
+    let at = folder.path();
+    // Over UART, where no unique id tells the two apart.
+    let link = |chip: &str| format!("sim:wb2s?wire=uart&chip={chip}.bin");
+    let read = succeed(&run(at, &link("chip"), &["read"]));
+    let backup = read["file"].as_str().expect("a file").to_owned();
+    let mut other = fs::read(at.join("chip.bin")).expect("the chip");
+    change(at, |chip| chip[RF].fill(0xFF));
+    let cut =
+        run(at, &format!("{}&faults=power-cut:2", link("chip")), &["rf", "rebuild", &backup, "--mac-lost", "--yes"]);
+    assert_eq!(code(&cut), 3, "{}", String::from_utf8_lossy(&cut.stderr));
+    // The same factory, the same firmware, another MAC.
+    other[RF.start + 0x24 + 5] ^= 0x5A;
+    fs::write(at.join("other.bin"), &other).expect("a chip");
+    let resumed = succeed(&run(at, &link("other"), &["resume", "--yes"]));
+    assert_eq!(resumed["unfinished"], Value::Null, "{resumed}");
+    assert!(fs::read(at.join("other.bin")).expect("a chip") == other);
+    succeed(&run(at, &link("chip"), &["resume", "--yes"]));
+    assert!(fs::read(at.join("chip.bin")).expect("the chip") == fs::read(&backup).expect("the backup"));
+}

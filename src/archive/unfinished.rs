@@ -132,10 +132,15 @@ fn sentence(left: &Unfinished) -> String {
     let head = &left.head;
     let range = Span::between(head.range.0, head.range.1);
     let torn: u32 = left.torn.iter().map(|span| span.len / SECTOR).sum();
+    let what = match Change::from_word(&head.change) {
+        Some(Change::Erase) => format!("the erase of {range}"),
+        Some(Change::Restore) => format!("the restore of {}", head.name),
+        Some(Change::RfBlock) => format!("the rebuild of the RF block from {}", head.name),
+        Some(Change::Config) => format!("the configuration of OpenBeken at {range}"),
+        _ => format!("the write of {} to {range}", head.name),
+    };
     format!(
-        "the {} of {} to {range}, begun {}: {} of {} sectors done, {torn} in between",
-        head.change,
-        head.name,
+        "{what}, begun {}: {} of {} sectors done, {torn} in between",
         head.time.strftime("%Y-%m-%d %H:%M UTC"),
         left.done.min(head.sectors),
         head.sectors

@@ -44,7 +44,7 @@
 //!
 //! | # | module | holds | may import |
 //! |---|---|---|---|
-//! | 0 | [`units`], [`problem`] | spans, sizes, verdicts; the shape of a failure | – |
+//! | 0 | [`units`], [`problem`], [`disk`] | spans, sizes, verdicts; the shape of a failure; the one way into a file | – |
 //! | 1 | [`codec`] | bytes ↔ messages: Beken download frames, NOR commands and status registers | 0 |
 //! | 1 | [`image`] | what bytes mean: code blocks, keys, headers, votes, regions, search | 0 |
 //! | 1 | [`link`] | byte traits, clock, drivers, the computer they sit in, the simulator | 0 |
@@ -113,6 +113,7 @@
 //! - **One road into a write** ([`job::prepare`]): screen and commands hand in an [`job::Intent`] and get a plan to agree to.
 //!   Image and configuration are one plan, one journal, one proof.
 
+pub mod disk;
 pub mod problem;
 pub mod units;
 

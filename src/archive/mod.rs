@@ -64,11 +64,6 @@ pub fn keep(settings: &Settings, place: Option<&Path>, read: &BackupRead) -> Res
         read.rules.push(Rule { name, verdict: Verdict::Unsure, what });
     }
     let saved = store::save_backup(&settings.backups_folder()?, place, &read.bytes, manifest(&read))?;
-    // Only what this program started under that name, for this chip, is taken away.
-    let name = part_name(settings, place, &read.identity.chip_key)?;
-    if Part::open(&name, &read.identity.chip_key, read.bytes.len() as u32).is_ok() {
-        store::part::remove(&name)?;
-    }
     Ok((saved, read))
 }
 
@@ -96,37 +91,19 @@ pub fn just_made(saved: &Saved, read: &BackupRead) -> ProvenBackup {
 }
 
 /// The backup job of the connected chip, for a backup to `place` or to the folder of backups. What is read is kept beside
-/// that place while the job runs; a backup that was cut off there is gone on with. The second value says in words why
-/// nothing is kept, where nothing is.
+/// that place while the job runs; a backup that was cut off there is gone on with.
 ///
 /// # Errors
-/// The store's problem when there is no folder of backups and none can be made.
-pub fn backup_spec(
-    settings: &Settings,
-    place: Option<&Path>,
-    identity: &Identity,
-) -> Result<(BackupSpec, Option<String>), Problem> {
-    let name = part_name(settings, place, &identity.chip_key)?;
-    let (part, kept) = match Part::open(&name, &identity.chip_key, identity.flash.size) {
-        Ok(opened) => opened,
-        Err(error) => return Ok((BackupSpec::default(), Some(error.to_string()))),
-    };
+/// The store's problem when the backup could not be kept: its name is taken, there is no room, no permission.
+pub fn backup_spec(settings: &Settings, place: Option<&Path>, identity: &Identity) -> Result<BackupSpec, Problem> {
+    let folder = settings.backups_folder()?;
+    let (part, kept) = store::start_backup(&folder, place, &identity.chip_key, identity.flash.size)?;
     let store::part::Kept { bytes, once, twice } = kept;
     let earlier = (!bytes.is_empty()).then(|| Arc::new(Earlier { bytes, once, twice }));
     // Only a chip that computes CRCs can tell whether an earlier backup still holds.
     let known = if identity.abilities.chip_crc.is_some() { find(settings, identity)?.backup } else { None };
     let known = known.map(|backup| Arc::clone(&backup.bytes));
-    Ok((BackupSpec { keeper: Some(KeeperHandle::new(Keep(part))), earlier, known }, None))
-}
-
-/// Where a backup is kept while it is made: beside the name it was given, else under the chip's key.
-fn part_name(settings: &Settings, place: Option<&Path>, chip_key: &str) -> Result<PathBuf, Problem> {
-    let Some(place) = place else {
-        let folder = settings.backups_folder()?;
-        store::files::make_folder(&folder)?;
-        return Ok(folder.join(chip_key));
-    };
-    Ok(place.to_path_buf())
+    Ok(BackupSpec { keeper: Some(KeeperHandle::new(Keep(part))), earlier, known })
 }
 
 struct Keep(Part);

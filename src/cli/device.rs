@@ -110,7 +110,7 @@ fn info_text(identity: &Identity, protection: Option<&Protection>, backup: Optio
 /// `read`: the whole chip.
 pub(super) fn back_up(context: &Context, output: Option<PathBuf>) -> Result<(), Problem> {
     if let Some(path) = &output {
-        store::must_be_new(path)?;
+        store::backup::must_be_new(path)?;
     }
     let (mut client, identity) = connect(context)?;
     let (read, saved) = back_up_and_keep(context, &mut client, &identity, output.as_deref())?;
@@ -161,10 +161,7 @@ fn back_up_and_keep(
     identity: &Identity,
     output: Option<&Path>,
 ) -> Result<(Arc<BackupRead>, Saved), Problem> {
-    let (spec, not_kept) = archive::backup_spec(&context.settings, output, identity)?;
-    if let Some(why) = not_kept {
-        context.out.say_aside(format!("this backup is not kept while it is made: {why}"));
-    }
+    let spec = archive::backup_spec(&context.settings, output, identity)?;
     if let Some(earlier) = &spec.earlier {
         let twice: u32 = earlier.twice.iter().map(|span| span.len).sum();
         context
@@ -182,13 +179,14 @@ fn back_up_and_keep(
 /// `read --start --length`
 pub(super) fn extract(context: &Context, output: Option<PathBuf>, start: u32, length: u32) -> Result<(), Problem> {
     let path = output.unwrap_or_else(|| PathBuf::from(format!("extract-{start:06X}-{length:X}.bin")));
-    store::must_be_new(&path)?;
+    // The name and the room before the minutes that reading takes.
+    let file = store::NewFile::reserve(&path, u64::from(length).min(store::files::LARGEST))?;
     let (mut client, _) = connect(context)?;
     let extract = match client.run(JobSpec::Read(Span::new(start, length)))? {
         Outcome::Extract(extract) => extract,
         other => return Err(unexpected("read", &other)),
     };
-    store::write_new(&path, &extract.bytes)?;
+    file.appear(&extract.bytes)?;
     let sha256 = crate::image::sha256_hex(&extract.bytes);
     let document = json!({"file": path.display().to_string(), "extract": extract.span, "size": extract.bytes.len(), "sha256": sha256});
     context

@@ -33,7 +33,7 @@ use crate::archive;
 use crate::job::ConnectSpec;
 use crate::outlive::Server;
 use crate::problem::{Class, Explain, Problem};
-use crate::store::{Loaded, Settings};
+use crate::store::{self, Loaded, Settings};
 
 /// Reads the command line; prints help or a usage error and tells the exit code where there is nothing to run.
 ///
@@ -140,6 +140,7 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 fn dispatch(mut args: Args, out: Out) -> Result<(), Failure> {
+    store::tidy();
     let loaded = Settings::load().map_err(|error| error.explain())?;
     let command = args.command.take();
     let name = command.as_ref().map_or_else(String::new, Command::name);

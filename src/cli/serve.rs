@@ -166,8 +166,8 @@ struct OtherName {
 
 impl OtherName {
     fn make(path: &Path, target: &Path) -> Result<Self, Problem> {
-        // What a killed run left is a link that leads nowhere. Anything else stays.
-        if fs::symlink_metadata(path).is_ok_and(|meta| meta.is_symlink()) && !path.exists() {
+        // What a killed run left is a link to a terminal that is no more. Anything else stays.
+        if fs::read_link(path).is_ok_and(|target| target.starts_with("/dev/pts")) && !path.exists() {
             let _ = fs::remove_file(path);
         }
         symlink(target, path).map_err(|error| {

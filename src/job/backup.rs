@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::identify::Identity;
 use super::journal::Handed;
-use super::patience::back_off;
+use super::patience::{back_off, meanwhile};
 use super::report::{JobError, Phase, Reporter};
 use super::spec::BackupRead;
 use crate::device::{Level, ReadFlash, Seen, Unwatched};
@@ -101,7 +101,7 @@ pub fn back_up(
         let Some(place) = passes.bytes.get_mut(range) else { continue };
         let known: Vec<&[u8]> = known.into_iter().collect();
         let seen = fetch(device, piece.start, &known, place, run)?;
-        passes.made(piece, if seen == Seen::Proven { 2 } else { 1 }, run);
+        passes.made(piece, if seen == Seen::Proven { 2 } else { 1 }, device, run);
     }
     let first_speed = device.facts().speed;
 
@@ -121,7 +121,7 @@ pub fn back_up(
             }
         }
         for run_of_good in without(piece, &unstable) {
-            passes.made(run_of_good, 2, run);
+            passes.made(run_of_good, 2, device, run);
         }
     }
 
@@ -194,10 +194,11 @@ impl Passes {
     }
 
     /// The sectors of a span were read so often.
-    fn made(&mut self, span: Span, passes: u8, run: &mut dyn Reporter) {
+    fn made(&mut self, span: Span, passes: u8, device: &mut dyn ReadFlash, run: &mut dyn Reporter) {
         self.set(span, passes);
         let bytes = self.bytes.get(span.start as usize..span.end() as usize).unwrap_or_default();
-        let kept = self.keeper.as_ref().map(|keeper| keeper.get().keep(span.start, bytes, passes == 2));
+        let keep = |keeper: &KeeperHandle| keeper.get().keep(span.start, bytes, passes == 2);
+        let kept = self.keeper.as_ref().map(|keeper| meanwhile(device, || keep(keeper)));
         if let Some(Err(problem)) = kept {
             run.note(Level::Warning, format!("this backup is not kept while it is made: {}", problem.what));
             self.keeper = None;
@@ -260,7 +261,7 @@ fn take_over(
         let range = *at as usize..(*at + SECTOR) as usize;
         if let (Some(place), Some(was)) = (passes.bytes.get_mut(range.clone()), earlier.bytes.get(range)) {
             place.copy_from_slice(was);
-            passes.made(Span::new(*at, SECTOR), *state, run);
+            passes.made(Span::new(*at, SECTOR), *state, device, run);
         }
     }
     run.note(Level::Info, format!("{} sectors are taken over from a backup that was cut off", counting.len()));

@@ -2,6 +2,7 @@
 
 use super::identify::Identity;
 use super::journal::Handed;
+use super::patience::meanwhile;
 use crate::device::{KnownClock, Level, ReadFlash, Watch};
 use crate::link::WireKind;
 use crate::problem::Problem;
@@ -36,7 +37,7 @@ impl Remembered {
     }
 
     /// Tells the memory the device's present clock, if that is news. A disk that does not take it is worth a note only.
-    pub fn update(&mut self, device: &(impl ReadFlash + ?Sized), watch: &mut dyn Watch) {
+    pub fn update(&mut self, device: &mut (impl ReadFlash + ?Sized), watch: &mut dyn Watch) {
         let facts = device.facts();
         let worked_with = match facts.wire {
             WireKind::Spi => facts.jedec,
@@ -44,7 +45,9 @@ impl Remembered {
         };
         let Some(jedec) = worked_with.filter(|_| self.last != Some(facts.speed)) else { return };
         self.last = Some(facts.speed);
-        if let Err(problem) = self.memory.get().keep(&self.chip_key, KnownClock { jedec, hz: facts.speed }) {
+        let clock = KnownClock { jedec, hz: facts.speed };
+        let kept = meanwhile(device, || self.memory.get().keep(&self.chip_key, clock));
+        if let Err(problem) = kept {
             watch.note(Level::Warning, format!("the clock is not remembered: {}", problem.what));
         }
     }

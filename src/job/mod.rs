@@ -35,6 +35,7 @@ pub use halfway::Halfway;
 pub use identify::{Backups, BackupsHandle, FlashIdentity, Identity};
 pub use interruption::Interruption;
 pub use journal::{Handed, Journal, JournalHandle, Start};
+pub use patience::meanwhile;
 pub use plan::{Action, Group, Plan, Run, Situation, overlay, plan};
 pub use policy::check_openbeken;
 pub use prepare::{Intent, PrepareSpec, Prepared, Ready, Shelf, ShelfHandle, prepare, rf_sector};

@@ -43,7 +43,7 @@ pub(super) fn prove_write_path(device: &mut dyn WriteFlash, run: &mut dyn Report
 
 /// Does something that takes this computer a while, a disk's sync or a long computation, and does not let the link fall
 /// asleep over it (uart-protocol.md §3.1).
-pub(super) fn meanwhile<D: ReadFlash + ?Sized, T: Send>(device: &mut D, work: impl FnOnce() -> T + Send) -> T {
+pub fn meanwhile<D: ReadFlash + ?Sized, T: Send>(device: &mut D, work: impl FnOnce() -> T + Send) -> T {
     if !device.needs_keep_alive() {
         return work();
     }

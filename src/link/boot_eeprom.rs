@@ -3,6 +3,11 @@
 
 use std::path::Path;
 
+use crate::disk;
+
+/// No property of a device tree that is looked at is as large as this, in bytes.
+const LONGEST: u64 = 64 * 1024;
+
 /// Whether the SPI bus leads to this computer's boot EEPROM. `root` is `/`, or a recorded file tree in tests.
 ///
 /// A Pi 5 has it on the SoC's own controller `spi@7d004000`; a Pi 4 shares the controller of the header between the
@@ -27,7 +32,7 @@ pub fn is_boot_eeprom(root: &Path, bus: u32, select: u8) -> bool {
 fn eeprom_pins(root: &Path) -> bool {
     ["proc/device-tree", "sys/firmware/devicetree/base"].iter().any(|tree| {
         let pins = root.join(tree).join("soc/gpio@7e200000/spi0_pins/brcm,pins");
-        std::fs::read(pins).is_ok_and(|cells| {
+        disk::read(&pins, LONGEST).is_ok_and(|cells| {
             cells.chunks_exact(4).any(|cell| matches!(cell, [0, 0, 0, pin] if (40..=45).contains(pin)))
         })
     })

@@ -1,5 +1,6 @@
 //! What a transport is: bytes, waiting, a reset line and a clock. Nothing in here knows about flash.
 
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use super::host::Device;
 use super::host::owners::Owner;
 use super::lock::Holder;
 use super::net::NetError;
-use super::tape::TapeError;
+use super::tape::{Recording, TapeError};
+use crate::disk::{DiskError, Kind};
 use crate::problem::{Class, Explain, Problem};
 
 /// Code of a port or bus that somebody else holds.
@@ -208,6 +210,8 @@ pub struct Link {
     pub probe: Option<Box<dyn ProbeLines>>,
     /// The clock of this link.
     pub clock: Rc<dyn Clock>,
+    /// Where it is written down; `None` for a link that is not.
+    pub record: Option<Recording>,
     /// What it is.
     pub info: LinkInfo,
 }
@@ -438,6 +442,14 @@ pub enum LinkError {
         /// The system's words.
         why: String,
     },
+    /// Something else stands where a file behind the link is needed.
+    #[error("{name} is {is}")]
+    NotAFile {
+        /// The path.
+        name: String,
+        /// What stands there.
+        is: Kind,
+    },
     /// A serial port behind a network.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -460,6 +472,17 @@ pub enum LinkError {
         /// The driver's words.
         why: String,
     },
+}
+
+impl LinkError {
+    /// What opening or reading the file at `path` failed with.
+    pub(super) fn of_file(path: &Path, error: &DiskError) -> Self {
+        let name = path.display().to_string();
+        match error {
+            DiskError::NotAFile(is) => Self::NotAFile { name, is: *is },
+            other => Self::File { name, why: other.to_string() },
+        }
+    }
 }
 
 impl Explain for LinkError {
@@ -543,6 +566,9 @@ impl Explain for LinkError {
                 what,
                 "one bus does one job at a time",
                 match holder {
+                    Some(Holder { pid, user: Some(user), .. }) => format!(
+                        "wait for its end, or let {user} end it with `kill {pid}`: it stops at the next point that is safe for the chip"
+                    ),
                     Some(Holder { pid, .. }) => format!(
                         "`bkbench attach --pid {pid}` shows it live; wait for its end, or `kill {pid}`: it stops at the next point that is safe for the chip"
                     ),
@@ -625,6 +651,13 @@ impl Explain for LinkError {
                 what,
                 "the file named in the link cannot be read or written",
                 "check the path and its permissions",
+            ),
+            Self::NotAFile { .. } => Problem::new(
+                Class::Usage,
+                "E226",
+                what,
+                "only a regular file can stand there",
+                "name a regular file; a serial port is uart:/dev/…",
             ),
             Self::Net(error) => error.explain(),
             Self::Tape(error) => error.explain(),

@@ -158,16 +158,21 @@ pub(super) mod registers {
 
     use rppal::gpio::{Error, Gpio, IoPin, Mode};
 
+    use super::super::gpiochip;
     use super::{CenLine, LinkError, Pin, ResetLine, bcm_number, line_name};
 
     /// A pin that the reset line and the checks of the wires both move.
     pub(in crate::link) type SharedPin = Rc<RefCell<IoPin>>;
 
-    struct RegisterPin(SharedPin);
+    struct RegisterPin {
+        pin: SharedPin,
+        /// The kernel gives the line to nobody else meanwhile.
+        _claim: Option<gpiocdev::Request>,
+    }
 
     impl Pin for RegisterPin {
         fn drive(&mut self, high: bool) -> Result<(), LinkError> {
-            let mut pin = self.0.borrow_mut();
+            let mut pin = self.pin.borrow_mut();
             if high {
                 pin.set_high()
             } else {
@@ -180,7 +185,7 @@ pub(super) mod registers {
         }
 
         fn let_go(&mut self) -> Result<(), LinkError> {
-            self.0.borrow_mut().set_mode(Mode::Input);
+            self.pin.borrow_mut().set_mode(Mode::Input);
             Ok(())
         }
     }
@@ -198,8 +203,10 @@ pub(super) mod registers {
             let why = "rppal takes BCM numbers (22, GPIO22) and header pins (pin15) only".to_owned();
             return Err(LinkError::NoLine { line: line.to_owned(), why });
         };
+        let claim = gpiochip::claim(line)?;
         let pin = Rc::new(RefCell::new(take(gpio)?));
-        let line = CenLine { pin: RegisterPin(Rc::clone(&pin)), name: line_name(gpio), held: false };
+        let own = RegisterPin { pin: Rc::clone(&pin), _claim: claim };
+        let line = CenLine { pin: own, name: line_name(gpio), held: false };
         Ok((Box::new(line), pin))
     }
 

@@ -68,6 +68,23 @@ fn in_use_remedy(found: &Known, consumer: &str) -> String {
     }
 }
 
+/// Takes a line that something else than the kernel works, and leaves it as it is, so that nobody else is given it.
+/// `None` where the kernel shows no such line or this user may not ask for it.
+///
+/// # Errors
+/// [`LinkError::LineInUse`].
+pub(super) fn claim(line: &str) -> Result<Option<Request>, LinkError> {
+    let Ok(known) = known_lines() else { return Ok(None) };
+    let Ok(found) = choose(&known, line) else { return Ok(None) };
+    if let Some(consumer) = &found.consumer {
+        let remedy = in_use_remedy(found, consumer);
+        return Err(LinkError::LineInUse { line: found.describe(), consumer: consumer.clone(), remedy });
+    }
+    let mut asked = Request::builder();
+    asked.on_chip(&found.chip).with_consumer("bkbench").with_line(found.offset);
+    Ok(asked.request().ok())
+}
+
 /// Every line of every chip this user may look at.
 fn known_lines() -> Result<Vec<Known>, LinkError> {
     let unreadable = |name: String, why: String| LinkError::Io { name, why };

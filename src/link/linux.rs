@@ -2,6 +2,7 @@
 
 use spidev::{SpiModeFlags, Spidev, SpidevOptions, SpidevTransfer};
 
+use super::claim::Claims;
 use super::contract::{LinkError, SpiLink};
 use super::spidev::{ENTRY_HZ, Node, bufsiz, frames_in_message, longest_frame, open_error, transfer_error};
 
@@ -10,14 +11,16 @@ struct Bus {
     spi: Spidev,
     clock: u32,
     bufsiz: usize,
+    /// Keep everybody else off the bus.
+    _claims: Claims,
 }
 
 /// Opens the node.
-pub(super) fn open(node: Node) -> Result<Box<dyn SpiLink>, LinkError> {
+pub(super) fn open(node: Node, claims: Claims) -> Result<Box<dyn SpiLink>, LinkError> {
     let mut spi = Spidev::open(node.to_string()).map_err(|error| open_error(node, &error))?;
     let options = SpidevOptions::new().bits_per_word(8).max_speed_hz(ENTRY_HZ).mode(SpiModeFlags::SPI_MODE_0).build();
     spi.configure(&options).map_err(|error| LinkError::Io { name: node.to_string(), why: error.to_string() })?;
-    Ok(Box::new(Bus { name: node.to_string(), spi, clock: ENTRY_HZ, bufsiz: bufsiz() }))
+    Ok(Box::new(Bus { name: node.to_string(), spi, clock: ENTRY_HZ, bufsiz: bufsiz(), _claims: claims }))
 }
 
 impl Bus {

@@ -1,6 +1,7 @@
-//! One bus, one job: a lock per link. The system releases it when the process ends, however it ends.
+//! Who uses which link, told to the other processes of this user: what a refusal names and `attach` finds. It keeps them
+//! off the link, too; what keeps everybody off is the lock on the device itself ([`super::claim`]).
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -10,9 +11,12 @@ use sha2::{Digest, Sha256};
 
 use super::contract::LinkError;
 use super::spec::LinkSpec;
+use crate::disk::{self, DiskError, unseen};
 
 /// How often a lock file is opened again that its last holder removed in between.
 const ATTEMPTS: u32 = 20;
+/// No description of a holder is as large as this, in bytes.
+const LARGEST: u64 = 64 * 1024;
 
 /// Who holds a lock, as others are told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,10 +27,23 @@ pub struct Holder {
     pub since: String,
     /// The job that runs; `None` while the link is only kept open.
     pub job: Option<String>,
+    /// The user it belongs to, where its job is not told to this one.
+    #[serde(skip)]
+    pub user: Option<String>,
+}
+
+impl Holder {
+    /// A process of which only the kernel tells: of another user, or with another folder for what lives as long as it.
+    pub(super) fn elsewhere(pid: u32, user: String) -> Self {
+        Self { pid, since: String::new(), job: None, user: Some(user) }
+    }
 }
 
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(user) = &self.user {
+            return write!(f, "bkbench in process {} of user {user}", self.pid);
+        }
         let job = self.job.as_deref().unwrap_or("no job, the link is only kept open");
         write!(f, "process {} ({job}, since {})", self.pid, self.since)
     }
@@ -51,7 +68,7 @@ impl Lock {
         let folder = runtime_folder()?;
         Self::take_in(&folder, &bus, job).map_err(|error| match error {
             Refused::Held(holder) => LinkError::Held { name: spec.name(), holder },
-            Refused::Io(error) => no_lock(&folder, &error),
+            Refused::Disk(error) => no_lock(&folder, &error),
         })
     }
 
@@ -76,18 +93,22 @@ impl Lock {
 
     fn write_holder(&self, job: Option<&str>) -> io::Result<()> {
         let since = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string();
-        let holder = Holder { pid: std::process::id(), since, job: job.map(str::to_owned) };
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let holder = Holder { pid: std::process::id(), since, job: job.map(str::to_owned), user: None };
+        let path = holder_file(&self.path);
+        disk::must_be_file_or_nothing(&path).map_err(io::Error::other)?;
+        let mut file = unseen::part_file(disk::folder_of(&path))?;
         file.write_all(&serde_json::to_vec(&holder)?)?;
-        file.persist(holder_file(&self.path)).map_err(|error| error.error)?;
+        file.persist(path).map_err(|error| error.error)?;
         Ok(())
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let _ = fs::remove_file(holder_file(&self.path));
+        let described = holder_file(&self.path);
+        if disk::must_be_file_or_nothing(&described).is_ok() {
+            let _ = fs::remove_file(described);
+        }
         // While the lock is still held, so that nobody else's file is removed. Other systems keep an open file.
         let _ = fs::remove_file(&self.path);
     }
@@ -97,12 +118,12 @@ impl Drop for Lock {
 #[derive(Debug)]
 enum Refused {
     Held(Option<Holder>),
-    Io(io::Error),
+    Disk(DiskError),
 }
 
-impl From<io::Error> for Refused {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
+impl<E: Into<DiskError>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self::Disk(error.into())
     }
 }
 
@@ -135,38 +156,26 @@ fn real_path(path: &Path) -> String {
 }
 
 /// Locks the file; `None` while somebody else has.
-fn grab(path: &Path) -> io::Result<Option<File>> {
+fn grab(path: &Path) -> Result<Option<File>, DiskError> {
     for _ in 0..ATTEMPTS {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path)?;
+        let file = match disk::create_or_open_own(path) {
+            // Its holder removed it between the two looks.
+            Err(error) if error.is_missing() => continue,
+            opened => opened?,
+        };
         match file.try_lock() {
             // The holder before may have removed the file after it was opened here: a lock on it keeps nobody out.
-            Ok(()) if is_at(&file, path) => return Ok(Some(file)),
+            Ok(()) if disk::is_at(&file, path) => return Ok(Some(file)),
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
         }
     }
     Ok(None)
 }
 
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let same = |a: fs::Metadata, b: fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
-    file.metadata().is_ok_and(|open| fs::metadata(path).is_ok_and(|there| same(open, there)))
-}
-
-#[cfg(not(unix))]
-fn is_at(_: &File, path: &Path) -> bool {
-    path.exists()
-}
-
 fn holder(path: &Path) -> Option<Holder> {
-    serde_json::from_slice(&fs::read(holder_file(path)).ok()?).ok()
+    serde_json::from_slice(&disk::read_own(&holder_file(path), LARGEST).ok()?).ok()
 }
 
 /// Beside the lock file, because some systems let nobody read a locked file.
@@ -190,15 +199,11 @@ pub fn runtime_folder() -> Result<PathBuf, LinkError> {
         .map(|folder| folder.join("bkbench"))
         .or_else(usual)
         .ok_or_else(|| LinkError::NoLock { folder: "~".to_owned(), why: "this user has no home folder".to_owned() })?;
-    let mut maker = fs::DirBuilder::new();
-    maker.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut maker, 0o700);
-    maker.create(&folder).map_err(|error| no_lock(&folder, &error))?;
+    disk::make_folder(&folder).map_err(|error| no_lock(&folder, &error.into()))?;
     Ok(folder)
 }
 
-fn no_lock(folder: &Path, error: &io::Error) -> LinkError {
+fn no_lock(folder: &Path, error: &DiskError) -> LinkError {
     LinkError::NoLock { folder: folder.display().to_string(), why: error.to_string() }
 }
 

@@ -3,6 +3,7 @@
 pub mod boot_eeprom;
 mod cen;
 mod ch341;
+mod claim;
 mod clock;
 pub mod contract;
 pub mod gpio;

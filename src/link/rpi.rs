@@ -2,6 +2,7 @@
 
 use rppal::spi::{Bus, Error, Mode, Segment, SlaveSelect, Spi};
 
+use super::claim::Claims;
 use super::contract::{LinkError, SpiLink};
 use super::spidev::{ENTRY_HZ, Node, bufsiz, frames_in_message, longest_frame, open_error, transfer_error};
 
@@ -10,6 +11,8 @@ struct Header {
     spi: Spi,
     clock: u32,
     bufsiz: usize,
+    /// Keep everybody else off the bus.
+    _claims: Claims,
     sent: Vec<u8>,
 }
 
@@ -34,7 +37,7 @@ fn place(node: Node) -> Option<(Bus, SlaveSelect)> {
 }
 
 /// Opens the node.
-pub(super) fn open(node: Node) -> Result<Box<dyn SpiLink>, LinkError> {
+pub(super) fn open(node: Node, claims: Claims) -> Result<Box<dyn SpiLink>, LinkError> {
     let (bus, select) = place(node).ok_or_else(|| LinkError::Unsupported {
         name: node.to_string(),
         what: "buses other than 0 and 1 through rppal; driver=linux does".to_owned(),
@@ -43,7 +46,14 @@ pub(super) fn open(node: Node) -> Result<Box<dyn SpiLink>, LinkError> {
         Error::Io(io) => open_error(node, &io),
         other => LinkError::Io { name: node.to_string(), why: other.to_string() },
     })?;
-    Ok(Box::new(Header { name: node.to_string(), spi, clock: ENTRY_HZ, bufsiz: bufsiz(), sent: Vec::new() }))
+    Ok(Box::new(Header {
+        name: node.to_string(),
+        spi,
+        clock: ENTRY_HZ,
+        bufsiz: bufsiz(),
+        sent: Vec::new(),
+        _claims: claims,
+    }))
 }
 
 impl Header {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serialport::{ClearBuffer, SerialPort};
 
+use super::claim;
 use super::clock::SystemClock;
 use super::contract::{Endpoint, Link, LinkError, LinkInfo, ResetLine, SerialLink, Wire, WireKind};
 use super::host::{Host, owners};
@@ -24,6 +25,7 @@ struct Port {
     name: String,
     port: Box<dyn SerialPort>,
     baud: u32,
+    _claim: PortClaim,
 }
 
 /// Opens `uart:/dev/ttyUSB0?reset=dtr|rts|hand|gpio:22`. The key `baud` is for the attach step.
@@ -33,44 +35,78 @@ pub(super) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
     if name.is_empty() {
         return Err(spec.bad("there is no port behind uart:, such as /dev/ttyUSB0"));
     }
-    // A console or login prompt takes no exclusive lock: the port would open, and half of the bytes go missing.
-    if let Some(owner) = owners::of_path(&Host::here(), &name) {
-        return Err(LinkError::Busy { name, by: Some(Box::new(owner)) });
-    }
-    let port = serialport::new(&name, LINK_BAUD)
-        .timeout(Duration::from_millis(1))
-        .open()
-        .map_err(|error| open_error(&name, &error))?;
+    let (port, claim) = open_port(&name, LINK_BAUD, Duration::from_millis(1), "plug the adapter in")?;
     let reset = reset_line(spec, &name, port.as_ref())?;
     let how = reset.as_ref().map_or_else(|| "reset by hand".to_owned(), |line| line.describe());
     Ok(Link {
-        wire: Wire::Serial(Box::new(Port { name: name.clone(), port, baud: LINK_BAUD })),
+        wire: Wire::Serial(Box::new(Port { name: name.clone(), port, baud: LINK_BAUD, _claim: claim })),
         reset,
         probe: None,
         clock: Rc::new(SystemClock::new()),
+        record: None,
         info: LinkInfo { name: spec.name(), wire: WireKind::Uart, detail: format!("{name}, {how}"), simulated: false },
     })
 }
 
-fn open_error(name: &str, error: &serialport::Error) -> LinkError {
+/// What is kept with an open port: the file that other programs look at.
+#[cfg(unix)]
+pub(super) type PortClaim = Option<claim::PortFile>;
+/// Elsewhere the system gives a port to one process only.
+#[cfg(not(unix))]
+pub(super) type PortClaim = ();
+
+/// Opens a serial port for this process alone, whoever's the others are: by the file that programs for such ports agree on,
+/// by the system's exclusive mode, and by a lock on its node. `missing` is what to do when it is not there.
+pub(super) fn open_port(
+    name: &str,
+    baud: u32,
+    timeout: Duration,
+    missing: &str,
+) -> Result<(Box<dyn SerialPort>, PortClaim), LinkError> {
+    must_be_port(name)?;
+    // A console or login prompt takes no exclusive lock: the port would open, and half of the bytes go missing.
+    if let Some(owner) = owners::of_path(&Host::here(), name) {
+        let ours = owner.pid.and_then(|pid| claim::by_own_program(&Host::here(), pid, name));
+        return Err(ours.unwrap_or_else(|| LinkError::Busy { name: name.to_owned(), by: Some(Box::new(owner)) }));
+    }
+    #[cfg(unix)]
+    let claim = claim::PortFile::take(Path::new(name))?;
+    #[cfg(not(unix))]
+    let claim = ();
+    let port = serialport::new(name, baud).timeout(timeout).open();
+    Ok((port.map_err(|error| open_error(name, &error, missing))?, claim))
+}
+
+/// Where ports are files, a pipe or a plain file under the name of one is none, and opening it might wait.
+fn must_be_port(name: &str) -> Result<(), LinkError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        if let Ok(there) = std::fs::metadata(name)
+            && !there.file_type().is_char_device()
+        {
+            let why = "it is not a serial port".to_owned();
+            return Err(LinkError::BadLink { link: name.to_owned(), why });
+        }
+    }
+    let _ = name;
+    Ok(())
+}
+
+fn open_error(name: &str, error: &serialport::Error, missing: &str) -> LinkError {
     use serialport::ErrorKind as Serial;
     let why = error.description.clone();
     let name = name.to_owned();
+    let not_found = |name| LinkError::NotFound {
+        name,
+        remedy: format!("{missing}; `bkbench links` lists the ports that are here"),
+    };
     match error.kind() {
-        Serial::Io(ErrorKind::NotFound) => LinkError::NotFound {
-            name,
-            remedy: "plug the adapter in; `bkbench links` lists the ports that are here".to_owned(),
-        },
+        Serial::Io(ErrorKind::NotFound) => not_found(name),
         Serial::Io(ErrorKind::PermissionDenied) => super::host::denied(&name, "dialout"),
         // The crate reports a port held by somebody else as a missing device.
-        Serial::NoDevice if Path::new(&name).exists() => {
-            let by = owners::of_path(&Host::here(), &name).map(Box::new);
-            LinkError::Busy { name, by }
-        }
-        Serial::NoDevice => LinkError::NotFound {
-            name,
-            remedy: "plug the adapter in; `bkbench links` lists the ports that are here".to_owned(),
-        },
+        Serial::NoDevice if Path::new(&name).exists() => claim::refused(Path::new(&name), name.clone()),
+        Serial::NoDevice => not_found(name),
         _ => LinkError::Io { name, why },
     }
 }

@@ -1,17 +1,19 @@
 //! `spi:` links: a SPI bus of this computer with CEN at one of its GPIO lines. Two drivers do the work, `rppal` on the
 //! Raspberry Pis it knows and the kernel's own interfaces (`linux`) on every other board; both end at `/dev/spidev`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::boot_eeprom::is_boot_eeprom;
 use super::cen::Cen;
+use super::claim::{self, Claims};
 use super::clock::SystemClock;
 use super::contract::{Endpoint, Link, LinkError, LinkInfo, ProbeLines, ResetLine, SpiLink, Wire, WireKind};
 use super::gpio::{self, Backend};
 use super::rpi_lines::{BusPins, HeaderLines};
 use super::spec::LinkSpec;
 use super::{linux, rpi};
+use crate::disk;
 
 /// Clock while the chip is being found (spi-flash.md §11, step 7), in Hz.
 pub(super) const ENTRY_HZ: u32 = 1_000_000;
@@ -21,6 +23,8 @@ const DEFAULT_BUFSIZ: usize = 4096;
 const ROUNDED_TO: usize = 128;
 /// Parts of one message. The system call's own limit is 511.
 const MOST_PARTS: usize = 64;
+/// Chip selects of one bus that are looked for.
+const MOST_SELECTS: u8 = 8;
 /// Line for CEN where the link names none (modules.toml).
 const DEFAULT_CEN: u8 = 22;
 
@@ -59,8 +63,9 @@ fn open_below(root: &Path, spec: &LinkSpec) -> Result<Link, LinkError> {
     if is_boot_eeprom(root, node.bus, node.select) {
         return Err(LinkError::BootEeprom { name: node.to_string() });
     }
+    let claims = claim::nodes(&nodes_of(root, node))?;
     // The bus first: from then on chip select is high, and a rising CEN finds it so (spi-flash.md §9).
-    let (backend, wire) = open_bus(&backends, node)?;
+    let (backend, wire) = open_bus(&backends, node, claims)?;
     let Opened { reset, probe, how } = open_cen(&backends, &cen, node)?;
     let detail = format!("{node} through {backend}, {how}");
     Ok(Link {
@@ -68,6 +73,7 @@ fn open_below(root: &Path, spec: &LinkSpec) -> Result<Link, LinkError> {
         reset,
         probe,
         clock: Rc::new(SystemClock::new()),
+        record: None,
         info: LinkInfo { name: spec.name(), wire: WireKind::Spi, detail, simulated: false },
     })
 }
@@ -83,11 +89,19 @@ fn backends(spec: &LinkSpec, node: Node) -> Result<Vec<Backend>, LinkError> {
     }
 }
 
-fn open_bus(backends: &[Backend], node: Node) -> Result<(Backend, Box<dyn SpiLink>), LinkError> {
+/// Every node of the bus that may be opened: its chips share three wires.
+fn nodes_of(root: &Path, node: Node) -> Vec<PathBuf> {
+    let others = (0..MOST_SELECTS).filter(|select| *select != node.select);
+    let nodes = std::iter::once(node.select).chain(others).map(|select| Node { select, ..node });
+    let open = nodes.filter(|node| !is_boot_eeprom(root, node.bus, node.select));
+    open.map(|node| PathBuf::from(node.to_string())).collect()
+}
+
+fn open_bus(backends: &[Backend], node: Node, claims: Claims) -> Result<(Backend, Box<dyn SpiLink>), LinkError> {
     let backend = backends.first().copied().unwrap_or(Backend::Linux);
     let wire = match backend {
-        Backend::Rppal => rpi::open(node)?,
-        Backend::Linux => linux::open(node)?,
+        Backend::Rppal => rpi::open(node, claims)?,
+        Backend::Linux => linux::open(node, claims)?,
     };
     Ok((backend, wire))
 }
@@ -141,7 +155,7 @@ pub(super) fn transfer_error(name: &str, error: &std::io::Error) -> LinkError {
 
 /// The most bytes the kernel takes in one message.
 pub(super) fn bufsiz() -> usize {
-    let text = std::fs::read_to_string("/sys/module/spidev/parameters/bufsiz").unwrap_or_default();
+    let text = disk::text(Path::new("/sys/module/spidev/parameters/bufsiz"), 64).unwrap_or_default();
     text.trim().parse().unwrap_or(DEFAULT_BUFSIZ)
 }
 

@@ -30,8 +30,8 @@ impl Process {
         let path = runtime_folder().map_err(io::Error::other)?.join(format!("{pid}.sock"));
         let stream = UnixStream::connect(&path).inspect_err(|error| {
             if error.kind() == ErrorKind::ConnectionRefused {
-                // Left behind by a killed process; tidying up may fail.
-                let _ = fs::remove_file(&path);
+                // Left behind by a killed process.
+                super::socket::remove(&path);
             }
         })?;
         stream.set_read_timeout(Some(PATIENCE))?;

@@ -22,15 +22,27 @@ pub(super) struct Chip {
     pub identity: Option<Arc<Identity>>,
 }
 
-/// Writes the report of the job that has just ended into the folder of reports, under a dated name.
+/// A report that is not on the disk yet.
+pub(super) struct Report {
+    document: Value,
+    name: String,
+}
+
+/// The report of the job that has just ended.
+pub(super) fn report(view: &SessionView, ended: &Ended, chip: &Chip, began: &Zoned) -> Report {
+    let name = format!("{}-{}", began.strftime("%Y-%m-%d-%H%M%S"), ended.job.title.replace(' ', "-"));
+    Report { document: document(view, ended, chip, began), name }
+}
+
+/// Writes a report into the folder of reports, under a dated name.
 ///
 /// # Errors
 /// The store's problem: the disk is full, no permission.
-pub(super) fn record(view: &SessionView, ended: &Ended, chip: &Chip, began: &Zoned) -> Result<PathBuf, StoreError> {
+pub(super) fn write(report: &Report) -> Result<PathBuf, StoreError> {
+    let Report { document, name } = report;
     let folder = Folders::find()?.reports();
     make_folder(&folder)?;
-    let text = format!("{:#}\n", document(view, ended, chip, began));
-    let name = format!("{}-{}", began.strftime("%Y-%m-%d-%H%M%S"), ended.job.title.replace(' ', "-"));
+    let text = format!("{document:#}\n");
     let mut number = 1;
     loop {
         let tail = if number == 1 { String::new() } else { format!("-{number}") };

@@ -1,15 +1,14 @@
 //! What one process tells others about the job it runs, and the reports it writes.
 
 use std::path::PathBuf;
-#[cfg(unix)]
-use std::sync::OnceLock;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use jiff::Zoned;
 use serde_json::{Value, json};
 
-use super::record::{self, Chip};
+use super::record::{self, Chip, Report};
 use super::signals::Signals;
 #[cfg(unix)]
 use super::socket::Socket;
@@ -25,8 +24,14 @@ const MOMENT: &str = "%Y-%m-%d %H:%M:%S";
 #[derive(Clone)]
 pub struct Server(Arc<Shared>);
 
+/// How a report gets to the disk; exchanged in tests.
+type Writer = fn(&Report) -> Written;
+/// Where a report is, or why there is none.
+type Written = Result<PathBuf, Problem>;
+
 struct Shared {
     state: Mutex<State>,
+    writer: Writer,
     job_ended: Condvar,
     /// Empty when the system gave none.
     #[cfg(unix)]
@@ -43,7 +48,47 @@ struct State {
     /// The chip and the link of the job, which its report names also after they went away.
     chip: Chip,
     /// Of the job that changed the chip last.
-    report: Option<Result<PathBuf, Problem>>,
+    report: Option<Arc<Pending>>,
+}
+
+/// A report on its way to the disk, on a thread of its own: the session's has a boot loader to keep awake.
+struct Pending {
+    thread: Mutex<Option<JoinHandle<()>>>,
+    written: Arc<OnceLock<Written>>,
+}
+
+impl Pending {
+    fn start(report: Report, writer: Writer, before: Option<Arc<Self>>) -> Self {
+        let (written, report) = (Arc::new(OnceLock::new()), Arc::new(report));
+        let (done, what) = (Arc::clone(&written), Arc::clone(&report));
+        let write = move || {
+            // One after the other, and the one before is waited for here and not where it was replaced.
+            drop(before);
+            // Set once, so it was not set yet.
+            let _ = done.set(writer(&what));
+        };
+        let thread = thread::Builder::new().name("report".to_owned()).spawn(write);
+        if thread.is_err() {
+            // A system without threads: a report is worth a moment.
+            let _ = written.set(writer(&report));
+        }
+        Self { thread: Mutex::new(thread.ok()), written }
+    }
+
+    /// Waits for the disk.
+    fn wait(&self) -> Option<Written> {
+        if let Some(thread) = lock(&self.thread).take() {
+            // A panic in it left nothing to tell.
+            let _ = thread.join();
+        }
+        self.written.get().cloned()
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.wait();
+    }
 }
 
 impl Server {
@@ -59,6 +104,10 @@ impl Server {
     }
 
     fn new(command: Option<&str>) -> Self {
+        Self::with_writer(command, |report| record::write(report).map_err(|error| error.explain()))
+    }
+
+    fn with_writer(command: Option<&str>, writer: Writer) -> Self {
         let now = Zoned::now();
         let state = State {
             command: command.map(str::to_owned),
@@ -71,6 +120,7 @@ impl Server {
         };
         Self(Arc::new(Shared {
             state: Mutex::new(state),
+            writer,
             job_ended: Condvar::new(),
             #[cfg(unix)]
             socket: OnceLock::new(),
@@ -92,8 +142,8 @@ impl Server {
     }
 
     /// Takes one event of the session; to be called with every one of them, in order, on the session's thread. Never
-    /// waits for a watcher. When a job that may have changed the chip has ended, its report is on the disk before
-    /// this returns.
+    /// waits, for a watcher or for the disk. When a job that may have changed the chip has ended, its report is on its
+    /// way to the disk; [`Server::report`] waits for it, and so does the end of the process.
     pub fn feed(&self, event: &Event) {
         let mut state = lock(&self.0.state);
         if matches!(event.what, What::Started { .. }) {
@@ -105,7 +155,7 @@ impl Server {
         state.view.apply(event);
         state.see_chip();
         if ran && !state.view.busy() {
-            state.record();
+            state.record(self.0.writer);
             self.0.job_ended.notify_all();
         }
         #[cfg(unix)]
@@ -114,9 +164,11 @@ impl Server {
         }
     }
 
-    /// The report of the last job of this process that may have changed the chip, or why there is none.
+    /// The report of the last job of this process that may have changed the chip, once it is on the disk, or why there is
+    /// none.
     pub fn report(&self) -> Option<Result<PathBuf, Problem>> {
-        lock(&self.0.state).report.clone()
+        let pending = lock(&self.0.state).report.clone();
+        pending.and_then(|pending| pending.wait())
     }
 
     /// For a front end that has to go, because its terminal is gone or a signal came: returns when no job that changes
@@ -132,6 +184,8 @@ impl Server {
             let waited = self.0.job_ended.wait_timeout(state, LOOK);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        drop(state);
+        self.report();
     }
 
     /// Tells watchers how the process ended and stops serving. Waits for slow watchers a moment, not longer.
@@ -162,11 +216,11 @@ impl State {
     }
 
     /// Records the job that has just ended if it may have changed a chip.
-    fn record(&mut self) {
+    fn record(&mut self, writer: Writer) {
         let Some(ended) = self.view.last.as_ref().filter(|ended| ended.job.changes_chip) else { return };
         if self.chip.link.is_some() {
-            let written = record::record(&self.view, ended, &self.chip, &self.job_began);
-            self.report = Some(written.map_err(|error| error.explain()));
+            let report = record::report(&self.view, ended, &self.chip, &self.job_began);
+            self.report = Some(Arc::new(Pending::start(report, writer, self.report.take())));
         }
     }
 
@@ -256,6 +310,33 @@ mod tests {
             server.feed(&finished());
         });
         assert!(server.report().is_none(), "no chip was ever connected");
+    }
+
+    #[test]
+    fn a_slow_disk_does_not_hold_the_thread_that_keeps_a_boot_loader_awake() {
+        const SLOW: Duration = Duration::from_millis(300);
+        // The silence after which a basic boot loader resets the chip.
+        const ASLEEP: Duration = Duration::from_millis(93);
+        let server = Server::with_writer(None, |_| {
+            thread::sleep(SLOW);
+            Ok(PathBuf::from("report.json"))
+        });
+        let info = crate::link::LinkInfo {
+            name: "sim:wb2s".to_owned(),
+            wire: crate::link::WireKind::Uart,
+            detail: String::new(),
+            simulated: true,
+        };
+        server.feed(&event(What::Link(crate::session::LinkState::Open { info, speed: 921_600 })));
+        for _ in 0..2 {
+            let began = Instant::now();
+            server.feed(&started(true));
+            server.feed(&finished());
+            assert!(began.elapsed() < ASLEEP, "{:?}", began.elapsed());
+        }
+        let began = Instant::now();
+        assert_eq!(server.report(), Some(Ok(PathBuf::from("report.json"))));
+        assert!(began.elapsed() > SLOW, "both were waited for, one after the other");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,7 +47,7 @@ impl Socket {
         let folder = runtime_folder().map_err(io::Error::other)?;
         let path = folder.join(format!("{}.sock", std::process::id()));
         // Left behind by a killed process that had the same number.
-        let _ = fs::remove_file(&path);
+        remove(&path);
         let listener = UnixListener::bind(&path)?;
         fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         Ok(Self { path, listener, shared: Arc::new(Shared::default()) })
@@ -93,12 +93,21 @@ impl Socket {
         }
         // Wakes the accepting thread.
         let _ = UnixStream::connect(&self.path);
-        let _ = fs::remove_file(&self.path);
+        remove(&self.path);
         let threads: Vec<JoinHandle<()>> = self.shared.watchers().drain(..).map(|watcher| watcher.thread).collect();
         let until = Instant::now() + PATIENCE;
         while threads.iter().any(|thread| !thread.is_finished()) && Instant::now() < until {
             thread::sleep(Duration::from_millis(2));
         }
+    }
+}
+
+/// Removes a socket that nobody serves; anything else of that name stays.
+pub(super) fn remove(path: &Path) {
+    use std::os::unix::fs::FileTypeExt;
+    if fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
+        // Tidying up may fail.
+        let _ = fs::remove_file(path);
     }
 }
 

@@ -11,8 +11,9 @@ use super::runner::{Runner, Timeline};
 use super::{dispatch, lasting};
 use crate::codec::nor::StatusBytes;
 use crate::device::WriteFlash;
-use crate::job::{Identity, JobError, JobSpec, Outcome, Remembered, Reporter};
+use crate::job::{Identity, JobError, JobSpec, Outcome, Remembered, Reporter, meanwhile};
 use crate::link::supply::{Record, SUSPECT, Supply};
+use crate::link::tape::Recording;
 use crate::link::{Clock, Link, LinkError, LinkInfo, LinkSpec, Lock};
 use crate::problem::{Class, Explain, Problem};
 
@@ -73,6 +74,8 @@ pub(super) struct Known {
     pub entry_clock: Option<u32>,
     /// Where the clock that works is remembered.
     pub clocks: Option<Remembered>,
+    /// Where the link is written down.
+    pub record: Option<Recording>,
     /// Keeps other processes off the bus.
     pub lock: Option<Lock>,
 }
@@ -164,9 +167,10 @@ impl Actor {
         if stopping { Flow::Stop } else { Flow::Continue }
     }
 
-    fn tell_lock(&self, job: Option<&str>) {
-        if let Some(lock) = self.connection.as_ref().and_then(|connection| connection.known.lock.as_ref()) {
-            lock.set_job(job);
+    fn tell_lock(&mut self, job: Option<&str>) {
+        let Some(Connection { device, known }) = &mut self.connection else { return };
+        if let Some(lock) = &known.lock {
+            meanwhile(device.as_mut(), || lock.set_job(job));
         }
     }
 

@@ -7,12 +7,13 @@ use super::actor::{Connection, Known, Opener};
 use super::event::{LinkState, What};
 use super::lasting;
 use super::runner::Runner;
-use crate::device::{AttachOptions, attach};
+use crate::device::{AttachOptions, Level, Watch, attach};
 use crate::job::{
     self, ConnectSpec, Halfway, JobError, JobSpec, Outcome, Passes, Phase, Remembered, Reporter, WiringSpec, identify,
     protect,
 };
-use crate::link::{Lock, way_back};
+use crate::link::tape::Recording;
+use crate::link::{Link, LinkError, Lock, way_back};
 
 /// Runs one job to its end.
 pub(super) fn run(
@@ -50,10 +51,12 @@ pub(super) fn run(
             runner.slowed(speed);
         }
         if let Some(clocks) = &mut known.clocks {
-            clocks.update(device.as_ref(), runner);
+            clocks.update(device.as_mut(), runner);
         }
+        recorded(known.record.as_ref(), spec.changes_chip(), runner).and(result)
+    } else {
+        result
     }
-    result
 }
 
 /// What a job leaves for itself, should its link go away and come back.
@@ -124,6 +127,7 @@ fn connect(
     runner.phase(Phase::Opening, 0);
     let lock = Lock::take(&wanted.link, "connect")?;
     let link = opener(&wanted.link)?;
+    let record = tell_of_record(&link, runner);
     let (info, clock) = (link.info.clone(), Rc::clone(&link.clock));
     runner.attach_clock(Rc::clone(&clock));
     let known = wanted.clocks.as_ref().map(|clocks| clocks.get().known()).unwrap_or_default();
@@ -139,10 +143,12 @@ fn connect(
     let clocks = wanted.clocks.clone().filter(|_| wanted.speed.is_none());
     let mut clocks = clocks.map(|clocks| Remembered::new(clocks, &identity));
     if let Some(clocks) = &mut clocks {
-        clocks.update(device.as_ref(), runner);
+        clocks.update(device.as_mut(), runner);
     }
+    recorded(record.as_ref(), false, runner)?;
     let (identity, way_back, entry_clock) = (Arc::new(identity), way_back(&wanted.link), wanted.entry_clock);
-    let known = Known { info, identity: Arc::clone(&identity), status, clock, way_back, entry_clock, clocks, lock };
+    let known =
+        Known { info, identity: Arc::clone(&identity), status, clock, way_back, entry_clock, clocks, record, lock };
     *connection = Some(Connection { device, known });
     Ok(Outcome::Connected(identity))
 }
@@ -159,10 +165,33 @@ fn check_wires(
     runner.phase(Phase::Opening, 0);
     let lock = Lock::take(&wanted.link, "check wires")?;
     let link = opener(&wanted.link)?;
+    let record = tell_of_record(&link, runner);
     runner.attach_clock(Rc::clone(&link.clock));
     let report = job::wiring::check(link, wanted, runner);
     drop(lock);
+    recorded(record.as_ref(), false, runner)?;
     Ok(Outcome::Wired(Arc::new(report?)))
+}
+
+/// What writes the link down, and a word when that is not the file that was asked for.
+fn tell_of_record(link: &Link, runner: &mut Runner<'_>) -> Option<Recording> {
+    if let Some(words) = link.record.as_ref().and_then(Recording::renamed) {
+        runner.note(Level::Warning, words);
+    }
+    link.record.clone()
+}
+
+/// A job whose link was not written down as asked for has failed. One that changes the chip is not stopped over it, and not
+/// called failed: it is told all the same.
+fn recorded(record: Option<&Recording>, changes_chip: bool, runner: &mut Runner<'_>) -> Result<(), JobError> {
+    match record.and_then(Recording::failed) {
+        Some(error) if changes_chip => {
+            runner.note(Level::Error, error.to_string());
+            Ok(())
+        }
+        Some(error) => Err(LinkError::from(error).into()),
+        None => Ok(()),
+    }
 }
 
 fn close(connection: &mut Option<Connection>, runner: &mut Runner<'_>) {

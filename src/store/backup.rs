@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::files::{self, beside};
+use super::part::{self, Kept, Part};
 use crate::image::plausible::Rule;
 use crate::image::{Family, sha256_hex};
 use crate::units::{BLOCK, Verdict};
@@ -213,20 +214,78 @@ pub fn save_backup(
         (None, None) => free_path(folder, &default_name(&manifest)),
     };
     let manifest_path = beside(&path, MANIFEST_SUFFIX);
-    if !already_had {
-        write(&path, &manifest_path, bytes, &manifest)?;
+    let chip_key = &manifest.provenance.chip_key;
+    let part = Part::take(&started_as(folder, output, chip_key), chip_key, bytes.len() as u32);
+    match part {
+        Some(part) if already_had => part.discard(),
+        None if already_had => {}
+        part => write(&path, &manifest_path, bytes, &manifest, part)?,
     }
     Ok(Saved { path, manifest_path, sha256: manifest.sha256, already_had })
 }
 
-/// The data first, the manifest last: only with it the backup counts.
-fn write(path: &Path, manifest_path: &Path, bytes: &[u8], manifest: &Manifest) -> Result<(), StoreError> {
-    files::must_be_new(manifest_path)?;
+/// Starts, or goes on with, the backup that [`save_backup`] is to keep: what is read is kept on the disk meanwhile. The
+/// names and the room for it and its manifest are made sure of, so that a job of minutes does not fail at its end.
+///
+/// # Errors
+/// [`StoreError::Exists`] when `output` or its manifest is there; [`StoreError::Full`]; otherwise as [`Part::open`].
+pub fn start_backup(
+    folder: &Path,
+    output: Option<&Path>,
+    chip_key: &str,
+    size: u32,
+) -> Result<(Part, Kept), StoreError> {
+    match output {
+        Some(output) => must_be_new(output)?,
+        None => files::make_folder(folder)?,
+    }
+    Part::open(&started_as(folder, output, chip_key), chip_key, size, manifest_room(size))
+}
+
+/// That neither a backup nor its manifest stands at `output`, and that its folder is there.
+///
+/// # Errors
+/// [`StoreError::Exists`], [`StoreError::Missing`].
+pub fn must_be_new(output: &Path) -> Result<(), StoreError> {
+    files::must_be_new(output)?;
+    files::must_be_new(&beside(output, MANIFEST_SUFFIX))
+}
+
+/// What a backup is called after while it is made: its own name, else the chip's key.
+fn started_as(folder: &Path, output: Option<&Path>, chip_key: &str) -> PathBuf {
+    output.map_or_else(|| folder.join(chip_key), Path::to_path_buf)
+}
+
+/// Bytes that a manifest takes at most, but for what a job of many troubles has to tell.
+fn manifest_room(size: u32) -> u64 {
+    64 * 1024 + u64::from(size.div_ceil(BLOCK)) * 80
+}
+
+/// The data first, the manifest last: only with it the backup counts. Before the data has its name the manifest is on the
+/// disk already, and without one.
+fn write(
+    path: &Path,
+    manifest_path: &Path,
+    bytes: &[u8],
+    manifest: &Manifest,
+    part: Option<Part>,
+) -> Result<(), StoreError> {
     let mut json = serde_json::to_vec_pretty(manifest)
         .map_err(|error| StoreError::Manifest { path: path.to_path_buf(), text: error.to_string() })?;
     json.push(b'\n');
-    files::write_new(path, bytes)?;
-    files::write_new(manifest_path, &json)
+    let manifest = files::NewFile::reserve(manifest_path, json.len() as u64)?.filled(&json)?;
+    let started = match part {
+        Some(part) => Some(part.finish(path, bytes)?),
+        None => {
+            files::write_new(path, bytes)?;
+            None
+        }
+    };
+    manifest.appear()?;
+    if let Some(started) = started {
+        started.forget();
+    }
+    Ok(())
 }
 
 /// `2026-02-03-140506-BK7231T-1a2b3c4d`, in local time.
@@ -239,7 +298,7 @@ fn default_name(manifest: &Manifest) -> String {
 
 fn free_path(folder: &Path, name: &str) -> PathBuf {
     let named = |name: String| folder.join(name + ".bin");
-    let free = |path: &PathBuf| !path.exists() && !beside(path, MANIFEST_SUFFIX).exists();
+    let free = |path: &PathBuf| must_be_new(path).is_ok();
     let numbered = (2..1000).map(|number| named(format!("{name}-{number}")));
     let first = named(name.to_owned());
     std::iter::once(first.clone()).chain(numbered).find(free).unwrap_or(first)
@@ -273,7 +332,7 @@ pub fn list(folder: &Path) -> Result<Listing, StoreError> {
     for path in paths {
         let skipped = |why: &str| Skipped { path: path.clone(), why: why.to_owned() };
         match path.extension().and_then(|extension| extension.to_str()) {
-            Some("part") => {
+            Some("part") if part::is_named_so(&path) => {
                 listing.skipped.push(skipped("a backup that was cut off; the next one of that chip goes on with it"))
             }
             Some("bin") => match read_entry(&path) {

@@ -33,16 +33,27 @@ struct File {
 
 /// Every clock in the file, the latest last. A file that is missing or damaged holds none: it only spares time.
 pub fn load(path: &Path) -> Vec<ModuleClock> {
-    let text = files::read_up_to(path, LARGEST).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    text.and_then(|text| toml::from_str::<File>(&text).ok()).unwrap_or_default().clock
+    read(path).unwrap_or_default()
+}
+
+fn read(path: &Path) -> Result<Vec<ModuleClock>, StoreError> {
+    let bytes = match files::read_own(path, LARGEST) {
+        Err(StoreError::Missing { .. }) => return Ok(Vec::new()),
+        read => read?,
+    };
+    let damaged = |text: String| {
+        StoreError::from_io(path, "read", std::io::Error::other(format!("it is not a list of clocks ({text})")))
+    };
+    let text = std::str::from_utf8(&bytes).map_err(|error| damaged(error.to_string()))?;
+    Ok(toml::from_str::<File>(text).map_err(|error| damaged(error.message().to_owned()))?.clock)
 }
 
 /// Puts a clock at the end of the file, in place of an earlier one of the same module on the same link.
 ///
 /// # Errors
-/// [`StoreError`] of the folder or the disk.
+/// [`StoreError`] of the folder or the disk. A file that holds something else is not replaced.
 pub fn keep(path: &Path, clock: ModuleClock) -> Result<(), StoreError> {
-    let mut all = load(path);
+    let mut all = read(path)?;
     all.retain(|known| known.link != clock.link || known.chip_key != clock.chip_key);
     all.push(clock);
     all.drain(..all.len().saturating_sub(MOST));
@@ -72,13 +83,16 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_no_obstacle() {
+    fn a_file_of_something_else_holds_no_clocks_and_is_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("clocks.toml");
-        std::fs::write(&path, "[[clock]]\nlink = 5").unwrap();
-        assert_eq!(load(&path), []);
-        keep(&path, clock("a", 1_000_000)).unwrap();
-        assert_eq!(load(&path).len(), 1);
+        for text in ["[[clock]]\nlink = 5", "my shopping list"] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(load(&path), []);
+            let refused = keep(&path, clock("a", 1_000_000)).unwrap_err().to_string();
+            assert!(refused.contains("not a list of clocks"), "{refused}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::disk::{DiskError, Kind};
 use crate::problem::{Class, Explain, Problem};
 use crate::units::size_text;
 
@@ -23,11 +24,13 @@ pub enum StoreError {
         /// `read` or `write`.
         action: &'static str,
     },
-    /// A folder or a device where a file is needed.
-    #[error("{} is not a file", .path.display())]
+    /// Something else where a file is needed, or a file of the user where one of the program's own is.
+    #[error("{} is {is}", .path.display())]
     NotAFile {
         /// The path asked for.
         path: PathBuf,
+        /// What stands there.
+        is: Kind,
     },
     /// Larger than any flash or firmware.
     #[error("{} holds {}, more than any flash chip", .path.display(), size_text(*.size))]
@@ -127,9 +130,22 @@ impl StoreError {
             io::ErrorKind::NotFound => Self::Missing { path },
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::Denied { path, action },
             io::ErrorKind::AlreadyExists => Self::Exists { path },
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
-            io::ErrorKind::IsADirectory => Self::NotAFile { path },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                Self::Full { path }
+            }
+            io::ErrorKind::IsADirectory => Self::NotAFile { path, is: Kind::Folder },
             _ => Self::Io { path, action, source },
+        }
+    }
+}
+
+impl StoreError {
+    /// The same for what [`crate::disk`] says.
+    pub(super) fn from_disk(path: &Path, action: &'static str, error: DiskError) -> Self {
+        match error {
+            DiskError::NotAFile(is) => Self::NotAFile { path: path.to_path_buf(), is },
+            DiskError::TooLarge(size) => Self::TooLarge { path: path.to_path_buf(), size },
+            DiskError::Io(source) => Self::from_io(path, action, source),
         }
     }
 }
@@ -155,7 +171,15 @@ impl Explain for StoreError {
                 "the file or its folder belongs to somebody else, or the disk is mounted read only",
                 "choose a folder of your own, or change the owner; do not run as root for this",
             ),
-            Self::NotAFile { .. } => (Class::Usage, "E112", "a folder or a device was named", "name a file"),
+            Self::NotAFile { is: Kind::Link, .. } => (
+                Class::Usage,
+                "E112",
+                "under a name of its own bkbench follows no links",
+                "move it away yourself, then try again",
+            ),
+            Self::NotAFile { .. } => {
+                (Class::Usage, "E112", "only regular files are read and written", "name a regular file")
+            }
             Self::TooLarge { .. } => (
                 Class::Usage,
                 "E113",

@@ -1,18 +1,18 @@
 //! Files read and written as a whole.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
+use std::fs;
+use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::{Builder, NamedTempFile};
-
 use super::StoreError;
+use crate::disk;
+use crate::disk::unseen::{self, Unseen};
+pub(super) use crate::disk::{beside, folder_of};
 
 /// The largest file that is read, in bytes: four times the largest flash of these modules.
 pub const LARGEST: u64 = 64 * 1024 * 1024;
 
-/// Reads a whole file.
+/// Reads a whole file that the user named.
 ///
 /// # Errors
 /// [`StoreError::Missing`], [`StoreError::Denied`], [`StoreError::NotAFile`], [`StoreError::TooLarge`] above
@@ -37,51 +37,92 @@ pub fn must_be_private(path: &Path) -> Result<(), StoreError> {
 }
 
 pub(super) fn read_up_to(path: &Path, largest: u64) -> Result<Vec<u8>, StoreError> {
-    let failed = |source| StoreError::from_io(path, "read", source);
-    // Asked by path first: opening a named pipe would wait for a writer.
-    let kind = fs::metadata(path).map_err(failed)?;
-    if !kind.is_file() {
-        return Err(StoreError::NotAFile { path: path.to_path_buf() });
-    }
-    let mut bytes = Vec::with_capacity(kind.len().min(largest) as usize);
-    let file = File::open(path).map_err(failed)?;
-    // Not by the size just seen: the file may grow while it is read.
-    file.take(largest + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > largest {
-        return Err(StoreError::TooLarge { path: path.to_path_buf(), size: kind.len().max(bytes.len() as u64) });
-    }
-    Ok(bytes)
+    disk::read(path, largest).map_err(|error| StoreError::from_disk(path, "read", error))
+}
+
+/// As [`read_up_to`] for a file that the program chose the name of: no link is followed.
+pub(super) fn read_own(path: &Path, largest: u64) -> Result<Vec<u8>, StoreError> {
+    disk::read_own(path, largest).map_err(|error| StoreError::from_disk(path, "read", error))
 }
 
 /// Writes a new file that only this user can read. It appears under its name when all of it is on the disk, or not
-/// at all; until then the bytes are in `NAME.part` beside it. An existing file is never replaced.
+/// at all. An existing file is never replaced.
 ///
 /// # Errors
 /// [`StoreError::Exists`], [`StoreError::Missing`] for the folder, [`StoreError::Denied`], [`StoreError::Full`],
 /// [`StoreError::Io`].
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let failed = |source| StoreError::from_io(path, "write", source);
-    let folder = folder_of(path);
-    let Some(name) = path.file_name() else { return Err(StoreError::NotAFile { path: path.to_path_buf() }) };
-    must_be_new(path)?;
-    let mut part = part_file(folder, name).map_err(failed)?;
-    part.write_all(bytes).map_err(failed)?;
-    part.as_file().sync_all().map_err(failed)?;
-    part.persist_noclobber(path).map_err(|error| failed(error.error))?;
-    sync_folder(folder);
-    Ok(())
+    NewFile::reserve(path, bytes.len() as u64)?.appear(bytes)
+}
+
+/// A file that is to appear under its name all at once. Its room on the disk is taken, and nothing is seen of it yet.
+/// Dropped, it leaves nothing behind.
+#[derive(Debug)]
+pub struct NewFile {
+    path: PathBuf,
+    file: Unseen,
+}
+
+impl NewFile {
+    /// Makes sure that a file of `size` bytes can appear at `path`, and keeps the room for it.
+    ///
+    /// # Errors
+    /// As [`write_new`].
+    pub fn reserve(path: &Path, size: u64) -> Result<Self, StoreError> {
+        let failed = |source| StoreError::from_io(path, "write", source);
+        if path.file_name().is_none() {
+            return Err(StoreError::NotAFile { path: path.to_path_buf(), is: disk::Kind::Folder });
+        }
+        must_be_new(path)?;
+        let new = Self { path: path.to_path_buf(), file: Unseen::open(folder_of(path)).map_err(failed)? };
+        disk::allocate(new.file.file(), size).map_err(failed)?;
+        Ok(new)
+    }
+
+    /// Lets it appear with this content.
+    ///
+    /// # Errors
+    /// As [`write_new`].
+    pub fn appear(self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.filled(bytes)?.appear()
+    }
+
+    /// Puts the content on the disk: from then on only the name can fail.
+    ///
+    /// # Errors
+    /// As [`write_new`].
+    pub(super) fn filled(self, bytes: &[u8]) -> Result<Filled, StoreError> {
+        let mut file = self.file.file();
+        let written = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(bytes));
+        let written = written.and_then(|()| file.set_len(bytes.len() as u64)).and_then(|()| file.sync_all());
+        written.map_err(|source| StoreError::from_io(&self.path, "write", source))?;
+        Ok(Filled(self))
+    }
+}
+
+/// A [`NewFile`] whose content is on the disk.
+#[derive(Debug)]
+pub(super) struct Filled(NewFile);
+
+impl Filled {
+    pub(super) fn appear(self) -> Result<(), StoreError> {
+        let NewFile { path, file } = self.0;
+        file.appear(&path).map_err(|source| StoreError::from_io(&path, "write", source))?;
+        sync_folder(folder_of(&path));
+        Ok(())
+    }
 }
 
 /// Writes a file of the program's own, in place of an earlier one: all of it is on the disk under its name, or the
-/// earlier one still is. Only for files that no user named.
+/// earlier one still is. Only for files that no user named; what the program did not make there stays.
 ///
 /// # Errors
-/// As [`write_new`], without [`StoreError::Exists`].
+/// As [`write_new`], without [`StoreError::Exists`]; [`StoreError::NotAFile`] for a link, a pipe and the like.
 pub(super) fn replace_own(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let failed = |source| StoreError::from_io(path, "write", source);
+    must_be_own(path)?;
     let folder = folder_of(path);
-    let Some(name) = path.file_name() else { return Err(StoreError::NotAFile { path: path.to_path_buf() }) };
-    let mut part = part_file(folder, name).map_err(failed)?;
+    let mut part = unseen::part_file(folder).map_err(failed)?;
     part.write_all(bytes).map_err(failed)?;
     part.as_file().sync_all().map_err(failed)?;
     part.persist(path).map_err(|error| failed(error.error))?;
@@ -92,8 +133,9 @@ pub(super) fn replace_own(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 /// Removes a file of the program's own; one that is not there is as good as removed.
 ///
 /// # Errors
-/// [`StoreError::Denied`], [`StoreError::Io`].
+/// [`StoreError::NotAFile`] for a link, a pipe and the like, [`StoreError::Denied`], [`StoreError::Io`].
 pub(super) fn remove_own(path: &Path) -> Result<(), StoreError> {
+    must_be_own(path)?;
     match fs::remove_file(path) {
         Ok(()) => {
             sync_folder(folder_of(path));
@@ -102,6 +144,11 @@ pub(super) fn remove_own(path: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(StoreError::from_io(path, "write", error)),
     }
+}
+
+/// That nothing stands there, or a file: no link, no pipe.
+fn must_be_own(path: &Path) -> Result<(), StoreError> {
+    disk::must_be_file_or_nothing(path).map_err(|error| StoreError::from_disk(path, "write", error))
 }
 
 /// Whether [`write_new`] could write there, asked before something that takes long.
@@ -122,38 +169,27 @@ pub fn must_be_new(path: &Path) -> Result<(), StoreError> {
 /// # Errors
 /// [`StoreError::Denied`], [`StoreError::Exists`] when a file is in the way, [`StoreError::Io`].
 pub fn make_folder(path: &Path) -> Result<(), StoreError> {
-    let mut maker = fs::DirBuilder::new();
-    maker.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut maker, 0o700);
-    maker.create(path).map_err(|source| StoreError::from_io(path, "write", source))
+    disk::make_folder(path).map_err(|source| StoreError::from_io(path, "write", source))
 }
 
-pub(super) fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// `NAME.part`; with a few letters more when a killed run left one behind, or another one is at work.
-fn part_file(folder: &Path, name: &std::ffi::OsStr) -> std::io::Result<NamedTempFile> {
-    let with = |random| Builder::new().prefix(name).suffix(".part").rand_bytes(random).tempfile_in(folder);
-    match with(0) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => with(6),
-        made => made,
+/// Removes what killed processes left unfinished in a folder of the program's own.
+pub(super) fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let ours = name.to_str().is_some_and(unseen::is_named_so);
+        let Some(file) = ours.then(|| disk::change_own(&entry.path()).ok()).flatten() else { continue };
+        if file.try_lock().is_ok() {
+            // Tidying up may fail.
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
 /// Makes the new name last through a power cut. Not every file system can; the file itself is on the disk already.
-fn sync_folder(folder: &Path) {
-    if let Ok(folder) = File::open(folder) {
+pub(super) fn sync_folder(folder: &Path) {
+    if let Ok(folder) = disk::folder(folder) {
         let _ = folder.sync_all();
     }
-}
-
-/// `path` with `suffix` appended to its name: `plug.bin` and `.json` make `plug.bin.json`.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path.as_os_str());
-    name.push(suffix);
-    PathBuf::from(name)
 }
 
 #[cfg(test)]
@@ -206,6 +242,57 @@ mod tests {
     }
 
     #[test]
+    fn what_a_killed_process_left_unfinished_is_swept_and_what_others_work_at_is_not() {
+        let folder = folder();
+        let at_work = unseen::part_file(folder.path()).unwrap();
+        let name = at_work.path().file_name().unwrap().to_str().unwrap().to_owned();
+        fs::write(folder.path().join(".bkbench-killed.part"), b"a password").unwrap();
+        fs::write(folder.path().join("mine.part"), b"of the user").unwrap();
+        sweep(folder.path());
+        assert_eq!(names(folder.path()), [name, "mine.part".to_owned()]);
+    }
+
+    #[test]
+    fn a_file_that_has_not_appeared_yet_leaves_nothing_behind() {
+        let folder = folder();
+        let path = folder.path().join("dump.bin");
+        drop(NewFile::reserve(&path, 4096).unwrap());
+        assert!(names(folder.path()).is_empty());
+        assert!(matches!(NewFile::reserve(&path, 1 << 60), Err(StoreError::Full { .. })));
+        let new = NewFile::reserve(&path, 4096).unwrap();
+        fs::write(&path, b"theirs").unwrap();
+        assert!(matches!(new.appear(b"ours"), Err(StoreError::Exists { .. })));
+        assert_eq!(fs::read(&path).unwrap(), b"theirs");
+        assert_eq!(names(folder.path()), ["dump.bin"]);
+    }
+
+    #[test]
+    fn where_files_have_to_have_a_name_one_still_appears_whole_and_alone() {
+        let folder = folder();
+        let path = folder.path().join("dump.bin");
+        let named = || Unseen::named_in(folder.path()).unwrap();
+        NewFile { path: path.clone(), file: named() }.appear(b"whole").unwrap();
+        assert!(NewFile { path: path.clone(), file: named() }.appear(b"other").is_err());
+        assert_eq!((names(folder.path()), fs::read(&path).unwrap()), (vec!["dump.bin".to_owned()], b"whole".to_vec()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_the_program_did_not_make_is_neither_replaced_nor_removed() {
+        let folder = folder();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("theirs"), b"theirs").unwrap();
+        std::os::unix::fs::symlink(at("theirs"), at("link")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        for name in ["link", "socket"] {
+            assert!(matches!(replace_own(&at(name), b"x"), Err(StoreError::NotAFile { .. })), "{name}");
+            assert!(matches!(remove_own(&at(name)), Err(StoreError::NotAFile { .. })), "{name}");
+        }
+        assert_eq!(names(folder.path()), ["link", "socket", "theirs"]);
+        assert_eq!(fs::read(at("theirs")).unwrap(), b"theirs");
+    }
+
+    #[test]
     fn a_left_over_part_file_does_not_stand_in_the_way() {
         let folder = folder();
         let path = folder.path().join("dump.bin");
@@ -228,9 +315,9 @@ mod tests {
     fn a_file_above_the_limit_is_not_read() {
         let folder = folder();
         let path = folder.path().join("large");
-        File::create(&path).unwrap().set_len(LARGEST + 1).unwrap();
+        fs::File::create(&path).unwrap().set_len(LARGEST + 1).unwrap();
         assert!(matches!(read_file(&path), Err(StoreError::TooLarge { size, .. }) if size == LARGEST + 1));
-        File::create(&path).unwrap().set_len(4).unwrap();
+        fs::File::create(&path).unwrap().set_len(4).unwrap();
         assert_eq!(read_up_to(&path, 4).unwrap().len(), 4);
     }
 

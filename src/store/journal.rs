@@ -4,10 +4,11 @@
 //! spans of one group, on the disk before the chip is touched and after it was verified. What shall be written lies
 //! beside it, so that no other file is needed to finish.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::backup::rfc3339;
 use super::files;
+use crate::disk;
 use crate::image::{Family, sha256_hex};
 use crate::units::Span;
 
@@ -22,6 +24,10 @@ use crate::units::Span;
 pub const SCHEMA: u32 = 1;
 /// No record is as large as this, in bytes.
 const LARGEST: u64 = 4 * 1024 * 1024;
+/// What the name of an image's copy has between the chip and the sum of its content.
+const IMAGE: &str = ".image";
+/// Digits of that sum in the name.
+const SUM_DIGITS: usize = 16;
 
 /// What is known about the write from its beginning on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -135,14 +141,13 @@ impl Journal {
             .map_err(|error| StoreError::Journal { path: self.path.clone(), text: error.to_string() })?;
         line.push(b'\n');
         files::make_folder(files::folder_of(&self.path))?;
+        // So that nobody tidies the image away before its record is there.
+        let _at_work = lock(files::folder_of(&self.path));
         // The image goes first, under a name of its own content: whichever record is in force finds what belongs to it.
-        let image_path = named_by_content(&self.image_path, &head.image_sha256);
-        if !image_path.exists() {
-            files::replace_own(&image_path, image)?;
-        }
+        keep_image(&named_by_content(&self.image_path, &head.image_sha256), image)?;
         files::replace_own(&self.path, &line)?;
-        let file = OpenOptions::new().append(true).open(&self.path);
-        self.file = Some(file.map_err(|error| StoreError::from_io(&self.path, "write", error))?);
+        let file = disk::append_own(&self.path);
+        self.file = Some(file.map_err(|error| StoreError::from_disk(&self.path, "write", error))?);
         Ok(())
     }
 
@@ -180,24 +185,97 @@ impl Journal {
     pub fn remove(&mut self) -> Result<(), StoreError> {
         self.file = None;
         files::remove_own(&self.path)?;
-        let folder = files::folder_of(&self.path).to_path_buf();
-        let stem = self.image_path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy().starts_with(&stem) {
-                files::remove_own(&entry.path())?;
+        let own = self.image_path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        for (path, image) in images(files::folder_of(&self.path)) {
+            if image.of == own {
+                files::remove_own(&path)?;
             }
         }
         Ok(())
     }
 }
 
+/// Puts a copy of what shall be written there. What has the name already has to be that.
+fn keep_image(path: &Path, image: &[u8]) -> Result<(), StoreError> {
+    match files::read_own(path, files::LARGEST) {
+        Ok(there) if there == image => Ok(()),
+        Ok(_) | Err(StoreError::TooLarge { .. }) => Err(StoreError::Exists { path: path.to_path_buf() }),
+        Err(StoreError::Missing { .. }) => files::write_new(path, image),
+        Err(error) => Err(error),
+    }
+}
+
+/// A copy of an image by its name: `CHIP.image-0123456789abcdef`.
+struct ImageName {
+    /// `CHIP.image`.
+    of: String,
+    /// The first digits of its SHA-256.
+    sum: String,
+}
+
+/// The copies of images in a folder. Files whose names only look alike are none.
+fn images(folder: &Path) -> Vec<(PathBuf, ImageName)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let image = |entry: std::fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        let (of, sum) = name.rsplit_once('-')?;
+        let is_sum = sum.len() == SUM_DIGITS && sum.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        (is_sum && of.ends_with(IMAGE) && entry.file_type().ok()?.is_file())
+            .then(|| (entry.path(), ImageName { of: of.to_owned(), sum: sum.to_owned() }))
+    };
+    entries.filter_map(image).collect()
+}
+
+/// Removes copies of images that no record needs, and what killed processes left unfinished. A record that cannot be read
+/// needs every copy of its chip.
+pub fn tidy(folder: &Path) {
+    let Some(_alone) = lock(folder) else { return };
+    files::sweep(folder);
+    for (path, image) in images(folder) {
+        let record = folder.join(format!("{}.journal", image.of.trim_end_matches(IMAGE)));
+        let needed = match head_of(&record) {
+            Ok(head) => head.image_sha256.starts_with(&image.sum),
+            Err(StoreError::Missing { .. }) => false,
+            Err(_) => true,
+        };
+        if !needed {
+            // What cannot be removed now is removed by a later start.
+            let _ = files::remove_own(&path);
+        }
+    }
+}
+
+/// A lock on a folder of records, held by who begins a record and who tidies; `None` when another has it, or where the
+/// system locks no folders.
+fn lock(folder: &Path) -> Option<File> {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let file = disk::folder(folder).ok()?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Some(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(Duration::from_millis(2)),
+            Err(_) => return None,
+        }
+    }
+}
+
+/// How a record began, without what came of it.
+fn head_of(path: &Path) -> Result<Head, StoreError> {
+    let bytes = files::read_own(path, LARGEST)?;
+    let damaged = |text: String| StoreError::Journal { path: path.to_path_buf(), text };
+    let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    serde_json::from_slice(first).map_err(|error| damaged(error.to_string()))
+}
+
 /// The unfinished write of the chip `chip_key`, if there is one.
 ///
 /// # Errors
-/// [`StoreError::Journal`] for a record that cannot be read; otherwise as [`files::read_file`].
+/// [`StoreError::Journal`] for a record that cannot be read, or whose image is missing or changed; otherwise as
+/// [`files::read_file`].
 pub fn unfinished(folder: &Path, chip_key: &str) -> Result<Option<Unfinished>, StoreError> {
     let (path, image_path) = paths(folder, chip_key);
-    let bytes = match files::read_up_to(&path, LARGEST) {
+    let bytes = match files::read_own(&path, LARGEST) {
         Ok(bytes) => bytes,
         Err(StoreError::Missing { .. }) => return Ok(None),
         Err(error) => return Err(error),
@@ -209,7 +287,13 @@ pub fn unfinished(folder: &Path, chip_key: &str) -> Result<Option<Unfinished>, S
     if head.schema != SCHEMA {
         return Err(damaged(format!("it has version {}; this program reads version {SCHEMA}", head.schema)));
     }
-    let image = files::read_file(&named_by_content(&image_path, &head.image_sha256))?;
+    let image = match files::read_own(&named_by_content(&image_path, &head.image_sha256), files::LARGEST) {
+        Err(StoreError::Missing { .. }) => Err(damaged("the image beside it is missing".to_owned())),
+        Err(StoreError::TooLarge { .. } | StoreError::NotAFile { .. }) => {
+            Err(damaged("the image beside it was changed".to_owned()))
+        }
+        read => read,
+    }?;
     if sha256_hex(&image) != head.image_sha256 {
         return Err(damaged("the image beside it was changed".to_owned()));
     }
@@ -275,17 +359,20 @@ fn without(span: Span, taken: Span) -> impl Iterator<Item = Span> {
 fn paths(folder: &Path, chip_key: &str) -> (PathBuf, PathBuf) {
     // A key is made of letters, digits and hyphens; anything else could leave the folder.
     let name: String = chip_key.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    (folder.join(format!("{name}.journal")), folder.join(format!("{name}.image")))
+    (folder.join(format!("{name}.journal")), folder.join(format!("{name}{IMAGE}")))
 }
 
 fn named_by_content(image_path: &Path, sha256: &str) -> PathBuf {
-    let tail: String = sha256.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+    let tail: String = sha256.chars().filter(char::is_ascii_hexdigit).take(SUM_DIGITS).collect();
     files::beside(image_path, &format!("-{tail}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+
     use super::*;
+    use crate::problem::Explain;
 
     fn head(image: &[u8]) -> Head {
         Head {
@@ -378,5 +465,85 @@ mod tests {
         assert!(matches!(unfinished(folder.path(), "mac-1"), Err(StoreError::Journal { .. })));
         std::fs::write(&path, b"{").unwrap();
         assert!(matches!(unfinished(folder.path(), "mac-1"), Err(StoreError::Journal { .. })));
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_missing_or_foreign_image_beside_a_record_is_e123() {
+        let folder = tempfile::tempdir().unwrap();
+        Journal::new(folder.path(), "mac-1").begin(&head(b"image"), b"image").unwrap();
+        let image = images(folder.path()).remove(0).0;
+        let why = || unfinished(folder.path(), "mac-1").unwrap_err().explain();
+        std::fs::write(&image, b"other").unwrap();
+        assert_eq!(why().code, "E123");
+        std::fs::remove_file(&image).unwrap();
+        let missing = why();
+        assert_eq!(missing.code, "E123");
+        assert!(missing.what.contains("the image beside it is missing"), "{missing}");
+        std::fs::create_dir(&image).unwrap();
+        assert_eq!(why().code, "E123");
+    }
+
+    #[test]
+    fn copies_of_images_that_no_record_needs_are_tidied_away_and_nothing_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        Journal::new(folder.path(), "mac-1").begin(&head(b"image"), b"image").unwrap();
+        let kept = names(folder.path());
+        let sum = &sha256_hex(b"a password")[..SUM_DIGITS];
+        let put = |name: &str| std::fs::write(folder.path().join(name), b"a password").unwrap();
+        put(&format!("mac-1.image-{sum}"));
+        put(&format!("mac-2.image-{sum}"));
+        put(".bkbench-killed.part");
+        tidy(folder.path());
+        assert_eq!(names(folder.path()), kept);
+
+        let others = ["mac-1.image-of my cat.png", "mac-1.image", "notes-0123456789abcdef", "mac-3.journal"];
+        others.iter().for_each(|name| put(name));
+        put(&format!("mac-3.image-{sum}"));
+        let before = names(folder.path());
+        tidy(folder.path());
+        assert_eq!(names(folder.path()), before, "the record of mac-3 cannot be read, so its image is not let go");
+        Journal::new(folder.path(), "mac-1").remove().unwrap();
+        let left: Vec<String> = before.into_iter().filter(|name| !kept.contains(name)).collect();
+        assert_eq!(names(folder.path()), left, "only what the record had");
+    }
+
+    #[test]
+    fn an_image_is_not_tidied_away_before_its_record_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            let tidies = scope.spawn(|| (0..400).for_each(|_| tidy(folder.path())));
+            while !tidies.is_finished() {
+                let mut journal = Journal::new(folder.path(), "mac-1");
+                journal.begin(&head(b"image"), b"image").unwrap();
+                assert!(unfinished(folder.path(), "mac-1").unwrap().is_some());
+                journal.remove().unwrap();
+            }
+        });
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_record_follows_no_link_and_replaces_no_file_of_the_user() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("theirs"), b"theirs").unwrap();
+        let image = format!("mac-1.image-{}", &sha256_hex(b"image")[..SUM_DIGITS]);
+        let mut journal = Journal::new(folder.path(), "mac-1");
+        for name in ["mac-1.journal", image.as_str()] {
+            std::os::unix::fs::symlink(at("theirs"), at(name)).unwrap();
+            assert!(journal.begin(&head(b"image"), b"image").is_err(), "{name}");
+            std::fs::remove_file(at(name)).unwrap();
+        }
+        std::fs::write(at(&image), b"theirs").unwrap();
+        assert!(matches!(journal.begin(&head(b"image"), b"image"), Err(StoreError::Exists { .. })));
+        assert_eq!(std::fs::read(at(&image)).unwrap(), b"theirs");
+        assert_eq!(std::fs::read(at("theirs")).unwrap(), b"theirs");
     }
 }

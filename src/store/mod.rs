@@ -13,8 +13,18 @@ pub mod settings;
 
 mod error;
 
-pub use backup::{Manifest, Provenance, Saved, StoredBackup, find_backup, save_backup};
+pub use backup::{Manifest, Provenance, Saved, StoredBackup, find_backup, save_backup, start_backup};
 pub use error::StoreError;
-pub use files::{must_be_new, must_be_private, read_file, write_new};
+pub use files::{NewFile, must_be_new, must_be_private, read_file, write_new};
 pub use notes::{Bookmark, Notes};
 pub use settings::{Loaded, Origin, Setting, Settings};
+
+/// Removes what killed processes left in the program's own folders and nothing needs: unfinished files, and copies of
+/// images without the record that they belong to. To be called at the start of every command.
+pub fn tidy() {
+    let Ok(folders) = paths::Folders::find() else { return };
+    for folder in [&folders.data, &folders.notes()] {
+        files::sweep(folder);
+    }
+    journal::tidy(&folders.journal());
+}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use super::files::{make_folder, read_up_to, remove_own, replace_own};
+use super::files::{make_folder, read_own, remove_own, replace_own};
 
 /// Bookmarks of one file at most.
 pub const MOST: usize = 1000;
@@ -69,7 +69,7 @@ fn path(folder: &Path, sha256: &str) -> PathBuf {
 /// [`StoreError::Notes`] for a file that is damaged, and what reading it meets.
 pub fn load(folder: &Path, sha256: &str) -> Result<Notes, StoreError> {
     let path = path(folder, sha256);
-    let bytes = match read_up_to(&path, LARGEST) {
+    let bytes = match read_own(&path, LARGEST) {
         Ok(bytes) => bytes,
         Err(StoreError::Missing { .. }) => return Ok(Notes::default()),
         Err(error) => return Err(error),

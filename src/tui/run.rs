@@ -23,7 +23,7 @@ use crate::job::{Identity, JobSpec};
 use crate::outlive::{Server, Signals};
 use crate::problem::{Class, Explain, Problem};
 use crate::session::Session;
-use crate::store::Settings;
+use crate::store::{self, Settings};
 
 /// Least time between two frames: about 60 a second.
 const FRAME: Duration = Duration::from_millis(16);
@@ -59,6 +59,7 @@ pub fn run(start: Start) -> Result<(), Problem> {
     let server = Server::start(None);
     let signals = Signals::register().map_err(no_thread)?;
     let session = session(&sender, &server)?;
+    store::tidy();
     let tasks = spawn_worker(start.settings.clone(), sender.clone())?;
     let mouse = start.settings.mouse;
     let ascii = !glyph::is_utf8(["LC_ALL", "LC_CTYPE", "LANG"].map(|name| std::env::var(name).ok()));
@@ -296,13 +297,7 @@ impl Bench {
 
     fn with_record(&mut self, spec: JobSpec, identity: &Identity) -> Result<JobSpec, Problem> {
         Ok(match spec {
-            JobSpec::Backup(_) => {
-                let (spec, not_kept) = archive::backup_spec(&self.app.shared.settings, None, identity)?;
-                if let Some(why) = not_kept {
-                    self.app.note(Level::Warning, format!("this backup is not kept while it is made: {why}"));
-                }
-                JobSpec::Backup(spec)
-            }
+            JobSpec::Backup(_) => JobSpec::Backup(archive::backup_spec(&self.app.shared.settings, None, identity)?),
             other => other,
         })
     }

@@ -7,7 +7,11 @@ use std::path::Path;
 use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
 
+use crate::disk::{self, DiskError};
 use crate::problem::{Class, Explain, Problem};
+
+/// No theme is as large as this, in bytes.
+const LARGEST: u64 = 1024 * 1024;
 
 macro_rules! roles {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
@@ -190,9 +194,8 @@ impl Theme {
         if let Some(text) = built_in(name) {
             return Self::parse(name, text);
         }
-        let unreadable =
-            |error: std::io::Error| ThemeError::Unreadable { name: name.to_owned(), why: error.to_string() };
-        Self::parse(name, &std::fs::read_to_string(Path::new(name)).map_err(unreadable)?)
+        let unreadable = |error: DiskError| ThemeError::Unreadable { name: name.to_owned(), why: error.to_string() };
+        Self::parse(name, &disk::text(Path::new(name), LARGEST).map_err(unreadable)?)
     }
 
     /// Reads a theme file's text; `name` is for messages.

@@ -205,7 +205,7 @@ impl Harness {
     /// The link, when it is none over SPI.
     pub fn new(link: Link) -> Result<Self, Box<Link>> {
         match link {
-            Link { wire: Wire::Spi(wire), reset, probe, clock, info } => {
+            Link { wire: Wire::Spi(wire), reset, probe, clock, info, .. } => {
                 let access = reset.map_or(Access::Hand, Access::Line);
                 Ok(Self { bus: NorBus::new(wire, Rc::clone(&clock)), access, probe, clock, info, known: None })
             }

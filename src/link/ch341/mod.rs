@@ -56,6 +56,7 @@ fn link(spec: &LinkSpec, cen: &Cen, usb: Box<dyn Endpoints>) -> Result<Link, Lin
         reset: line.then(|| Box::new(CenLine(adapter)) as Box<dyn ResetLine>),
         probe: None,
         clock: Rc::new(SystemClock::new()),
+        record: None,
         info: LinkInfo {
             name: spec.name(),
             wire: WireKind::Spi,

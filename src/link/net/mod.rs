@@ -23,6 +23,7 @@ fn link(spec: &LinkSpec, wire: Box<dyn SerialLink>, reset: Option<Box<dyn ResetL
         reset,
         probe: None,
         clock: Rc::new(SystemClock::new()),
+        record: None,
         info: LinkInfo {
             name: spec.name(),
             wire: WireKind::Uart,

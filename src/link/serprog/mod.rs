@@ -38,6 +38,7 @@ pub(super) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
         reset: None,
         probe: None,
         clock: Rc::new(SystemClock::new()),
+        record: None,
         info: LinkInfo { name: spec.name(), wire: WireKind::Spi, detail, simulated: false },
     })
 }

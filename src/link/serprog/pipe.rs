@@ -5,6 +5,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use super::super::contract::LinkError;
+use super::super::serial::{PortClaim, open_port};
 use super::super::spec::LinkSpec;
 
 /// How long a server may take to accept a connection.
@@ -31,6 +32,7 @@ struct Stream<S> {
     stream: S,
     /// Most bytes of one write.
     chunk: usize,
+    _claim: PortClaim,
 }
 
 /// Opens the other end: a path is a serial port, `HOST:PORT` a server.
@@ -40,13 +42,12 @@ pub(super) fn open_pipe(spec: &LinkSpec, baud: u32) -> Result<Box<dyn Pipe>, Lin
         Some((host, port)) if !name.starts_with('/') && !host.is_empty() => {
             let port = port.parse().map_err(|_| spec.bad(format!("{port:?} is no TCP port")))?;
             let stream = connect(spec.name(), host.trim_matches(['[', ']']), port)?;
-            Ok(Box::new(Stream { name, stream, chunk: usize::MAX }))
+            Ok(Box::new(Stream { name, stream, chunk: usize::MAX, _claim: PortClaim::default() }))
         }
         _ if name.is_empty() => Err(spec.bad("write serprog:HOST:PORT or serprog:/dev/ttyACM0")),
         _ => {
-            let stream =
-                serialport::new(&name, baud).timeout(SLICE).open().map_err(|error| serial_error(&name, error))?;
-            Ok(Box::new(Stream { name, stream, chunk: CHUNK }))
+            let (stream, claim) = open_port(&name, baud, SLICE, "plug the programmer in")?;
+            Ok(Box::new(Stream { name, stream, chunk: CHUNK, _claim: claim }))
         }
     }
 }
@@ -68,18 +69,6 @@ fn connect(name: String, host: &str, port: u16) -> Result<TcpStream, LinkError> 
         }
     }
     Err(failed(last))
-}
-
-fn serial_error(name: &str, error: serialport::Error) -> LinkError {
-    let name = name.to_owned();
-    match error.kind() {
-        serialport::ErrorKind::Io(ErrorKind::NotFound) => LinkError::NotFound {
-            name,
-            remedy: "plug the programmer in; `bkbench links` lists the ports that are here".to_owned(),
-        },
-        serialport::ErrorKind::Io(ErrorKind::PermissionDenied) => super::super::host::denied(&name, "dialout"),
-        _ => LinkError::Io { name, why: error.description },
-    }
 }
 
 fn passes(error: &std::io::Error) -> bool {

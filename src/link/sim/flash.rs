@@ -471,7 +471,7 @@ impl Flash {
     /// Writes to the file beside the cells what outlives the program.
     pub(super) fn save_status(&mut self) {
         let state = self.state();
-        let Some(backing) = &self.backing else { return };
+        let Some(backing) = &mut self.backing else { return };
         let result = backing.put_state(&state);
         self.keep_error(result);
     }

@@ -117,6 +117,7 @@ impl Module {
             reset: (cen == Cen::Line).then(|| Box::new(SimReset { board: self.board.clone() }) as Box<dyn ResetLine>),
             probe: (wire == WireKind::Spi).then(|| Box::new(SimProbe { board: self.board.clone() }) as _),
             clock,
+            record: None,
             info: LinkInfo { name, wire, detail: self.detail.clone(), simulated: true },
         }
     }
@@ -270,11 +271,12 @@ fn insert_flash(setup: &Setup) -> Result<(Flash, String), LinkError> {
         flash.uid = setup.uid.unwrap_or(flash.uid);
         return Ok((flash, content));
     };
-    let found = Backing::load(path)?;
-    let known = found.as_ref().and_then(|found| found.state.as_ref()?.unique_id);
+    let backing = Backing::open(path)?;
     let content = format!("kept in {}", path.display());
-    let mut flash = match found {
-        Some(Kept { cells, state }) => {
+    let (mut flash, backing, known) = match backing {
+        Some(backing) => {
+            let Kept { cells, state } = backing.load()?;
+            let known = state.as_ref().and_then(|state| state.unique_id);
             let kept = state.as_ref().and_then(|state| Part::find(&state.part)).unwrap_or(part);
             if setup.part.is_some_and(|asked| asked.id != kept.id) {
                 return Err(bad(format!("{} holds a {}; leave flash= out", path.display(), kept.name)));
@@ -286,17 +288,18 @@ fn insert_flash(setup: &Setup) -> Result<(Flash, String), LinkError> {
             let status = state.map_or_else(|| first_status(setup, kept), |state| state.status);
             let mut flash = Flash::new(kept, cells, status, setup.seed);
             flash.uid = setup.uid.or(known).unwrap_or(flash.uid);
-            flash
+            (flash, backing, known)
         }
         None => {
             let (cells, _) = first_content(setup, part)?;
             let mut flash = Flash::new(part, cells, first_status(setup, part), setup.seed);
             flash.uid = setup.uid.unwrap_or(flash.uid);
-            Backing::create(path, &flash.cells, &flash.state())?;
-            flash
+            let backing = Backing::create(path, &flash.cells, &flash.state())?;
+            let known = Some(flash.uid);
+            (flash, backing, known)
         }
     };
-    flash.back_with(Backing::open(path)?);
+    flash.back_with(backing);
     if known != Some(flash.uid) {
         // What the chip holds may change from now on; the id stays what it is.
         flash.save_status();

@@ -31,6 +31,14 @@ pub enum TapeError {
         /// What is wrong with it.
         why: String,
     },
+    /// A recording that does not hold all that went over its link.
+    #[error("the recording in {file} is not complete: {why}")]
+    CutShort {
+        /// The file.
+        file: String,
+        /// The system's words.
+        why: String,
+    },
     /// The file of a recording cannot be made.
     #[error("{file} cannot be recorded to: {why}")]
     NotRecorded {
@@ -59,6 +67,13 @@ impl TapeError {
                 what,
                 "the file is no transcript, or one that leaves bytes out",
                 "make one with --record FILE; the crate documentation of link::tape describes the format",
+            ),
+            Self::CutShort { .. } => Problem::new(
+                Class::Host,
+                "E238",
+                what,
+                "the disk or the quota is full",
+                "make room or name another disk with --record, then run the command again; the chip is not affected",
             ),
             Self::NotRecorded { .. } => Problem::new(
                 Class::Host,

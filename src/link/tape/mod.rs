@@ -32,6 +32,7 @@ mod replay;
 mod tests;
 
 pub use error::TapeError;
+pub use record::Recording;
 pub(super) use record::record;
 pub(super) use replay::open;
 pub use replay::recorded_link;

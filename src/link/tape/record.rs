@@ -1,7 +1,7 @@
 //! A link that writes down everything that goes over it.
 
 use std::cell::RefCell;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::TapeError;
 use super::line::{Event, Failure, Line};
+use crate::disk;
 use crate::link::contract::{Clock, Link, LinkError, ResetLine, SerialLink, SpiLink, Wire};
 use crate::link::spec::LinkSpec;
 
@@ -24,8 +25,8 @@ pub(in crate::link) fn record(link: Link, spec: &LinkSpec, file: &str) -> Result
     let Link { wire, reset, clock, mut info, .. } = link;
     let (path, out) = create(Path::new(file))?;
     let now = clock.now();
-    let tape =
-        Rc::new(Tape { clock, state: RefCell::new(State { out, now, last: Instant::now(), flushed: Instant::now() }) });
+    let state = State { out, now, last: Instant::now(), flushed: Instant::now(), failed: None };
+    let tape = Rc::new(Tape { clock, path: path.clone(), state: RefCell::new(state) });
     let longest = match &wire {
         Wire::Spi(spi) | Wire::Nor(spi) => Some(spi.longest_frame()),
         Wire::Serial(_) => None,
@@ -46,6 +47,10 @@ pub(in crate::link) fn record(link: Link, spec: &LinkSpec, file: &str) -> Result
     head.extend(reset.as_ref().map(|line| format!("reset {}", line.describe())));
     head.extend(longest.map(|longest| format!("longest {longest}")));
     head.iter().for_each(|line| tape.write(line));
+    if let Some(error) = tape.look() {
+        return Err(error.into());
+    }
+    let renamed = (path != Path::new(file)).then(|| file.to_owned());
     info.detail = format!("{}; recorded to {}", info.detail, path.display());
     Ok(Link {
         wire: match wire {
@@ -55,24 +60,41 @@ pub(in crate::link) fn record(link: Link, spec: &LinkSpec, file: &str) -> Result
         },
         reset: reset.map(|inner| Box::new(Reset { inner, tape: Rc::clone(&tape) }) as Box<dyn ResetLine>),
         probe: None,
-        clock: tape,
+        clock: Rc::clone(&tape) as Rc<dyn Clock>,
+        record: Some(Recording { tape, renamed }),
         info,
     })
 }
 
+/// What a recording tells while its link is open.
+#[derive(Clone)]
+pub struct Recording {
+    tape: Rc<Tape>,
+    renamed: Option<String>,
+}
+
+impl Recording {
+    /// What there is to say when the file has another name than was asked for.
+    pub fn renamed(&self) -> Option<String> {
+        let asked = self.renamed.as_ref()?;
+        Some(format!("recording to {}: {asked} is there already", self.tape.path.display()))
+    }
+
+    /// Why not everything was written down, once that is so. What is on its way to the disk is written for it.
+    pub fn failed(&self) -> Option<TapeError> {
+        self.tape.look()
+    }
+}
+
 /// Makes the file, or one with a number behind its name; never over another.
 fn create(path: &Path) -> Result<(PathBuf, BufWriter<File>), LinkError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut why = "there are too many recordings of this name".to_owned();
     for number in 1..MOST {
         let mut name = path.as_os_str().to_owned();
         if number > 1 {
             name.push(format!(".{number}"));
         }
-        match options.open(&name) {
+        match disk::create(Path::new(&name)) {
             Ok(file) => return Ok((PathBuf::from(name), BufWriter::new(file))),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => {
@@ -88,6 +110,7 @@ fn create(path: &Path) -> Result<(PathBuf, BufWriter<File>), LinkError> {
 /// the same answers at the same times decides the same.
 struct Tape {
     clock: Rc<dyn Clock>,
+    path: PathBuf,
     state: RefCell<State>,
 }
 
@@ -96,6 +119,8 @@ struct State {
     now: Duration,
     last: Instant,
     flushed: Instant,
+    /// Why nothing more is written down.
+    failed: Option<String>,
 }
 
 impl Tape {
@@ -118,21 +143,39 @@ impl Tape {
         let mut state = self.state.borrow_mut();
         (state.now, state.last) = (now, Instant::now());
         if state.flushed.elapsed() > FLUSH {
-            state.flushed = Instant::now();
-            let _ = state.out.flush();
+            state.flush();
         }
     }
 
-    /// A full disk ends the recording and not the job; the missing last line tells of it.
+    /// A full disk ends the recording and not what goes over the link, which may be in the middle of a write. It is told
+    /// by [`Recording::failed`], and by the missing last line.
     fn write(&self, line: &str) {
-        let _ = writeln!(self.state.borrow_mut().out, "{line}");
+        let mut state = self.state.borrow_mut();
+        if state.failed.is_none() {
+            state.failed = writeln!(state.out, "{line}").err().map(|error| error.to_string());
+        }
+    }
+
+    fn look(&self) -> Option<TapeError> {
+        let mut state = self.state.borrow_mut();
+        state.flush();
+        let why = state.failed.clone()?;
+        Some(TapeError::CutShort { file: self.path.display().to_string(), why })
+    }
+}
+
+impl State {
+    fn flush(&mut self) {
+        if self.failed.is_none() {
+            self.failed = self.out.flush().err().map(|error| error.to_string());
+        }
     }
 }
 
 impl Drop for Tape {
     fn drop(&mut self) {
         self.put(Event::End, None);
-        let _ = self.state.borrow_mut().out.flush();
+        self.state.borrow_mut().flush();
     }
 }
 

@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use super::TapeError;
 use super::line::{Event, Line};
+use crate::disk;
 use crate::link::contract::{Clock, Link, LinkError, LinkInfo, ResetLine, SerialLink, SpiLink, Wire, WireKind};
 use crate::link::spec::LinkSpec;
 
 /// The longest stretch between two pauses that may be left out, in lines: a sign of life for the loader.
 const LEFT_OUT: usize = 12;
+/// No transcript is as large as this, in bytes: a byte of the link takes three of them.
+const LARGEST: u64 = 1024 * 1024 * 1024;
 /// The longest SPI frame of a transcript that does not say.
 const LONGEST: usize = 4096;
 
@@ -55,6 +58,7 @@ pub(in crate::link) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
         reset: head.reset.map(|words| Box::new(Reset { tape: Rc::clone(&tape), words }) as Box<dyn ResetLine>),
         probe: None,
         clock: tape,
+        record: None,
         info: LinkInfo { name: spec.name(), wire: kind, detail: head.detail, simulated: head.simulated },
     })
 }
@@ -70,7 +74,7 @@ pub fn recorded_link(spec: &LinkSpec) -> Result<Option<LinkSpec>, LinkError> {
 fn read(spec: &LinkSpec) -> Result<(Head, Vec<(usize, Line)>), LinkError> {
     let file = spec.target.clone();
     let unreadable = |line: usize, why: String| TapeError::Unreadable { file: file.clone(), line, why };
-    let text = std::fs::read_to_string(Path::new(&file)).map_err(|error| unreadable(0, error.to_string()))?;
+    let text = disk::text(Path::new(&file), LARGEST).map_err(|error| unreadable(0, error.to_string()))?;
     let (mut head, mut lines) = (Head::default(), Vec::new());
     for (number, text) in text.lines().enumerate().map(|(index, text)| (index + 1, text.trim())) {
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));

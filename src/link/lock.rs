@@ -91,13 +91,15 @@ impl Lock {
         let _ = self.write_holder(job);
     }
 
-    fn write_holder(&self, job: Option<&str>) -> io::Result<()> {
+    fn write_holder(&self, job: Option<&str>) -> Result<(), DiskError> {
         let since = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string();
         let holder = Holder { pid: std::process::id(), since, job: job.map(str::to_owned), user: None };
         let path = holder_file(&self.path);
-        disk::must_be_file_or_nothing(&path).map_err(io::Error::other)?;
+        if !may_describe(&self.path) {
+            return Err(not_ours(&path));
+        }
         let mut file = unseen::part_file(disk::folder_of(&path))?;
-        file.write_all(&serde_json::to_vec(&holder)?)?;
+        file.write_all(&serde_json::to_vec(&holder).map_err(io::Error::from)?)?;
         file.persist(path).map_err(|error| error.error)?;
         Ok(())
     }
@@ -105,9 +107,8 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let described = holder_file(&self.path);
-        if disk::must_be_file_or_nothing(&described).is_ok() {
-            let _ = fs::remove_file(described);
+        if may_describe(&self.path) {
+            let _ = fs::remove_file(holder_file(&self.path));
         }
         // While the lock is still held, so that nobody else's file is removed. Other systems keep an open file.
         let _ = fs::remove_file(&self.path);
@@ -163,6 +164,9 @@ fn grab(path: &Path) -> Result<Option<File>, DiskError> {
             Err(error) if error.is_missing() => continue,
             opened => opened?,
         };
+        if file.metadata()?.len() > 0 {
+            return Err(not_ours(path));
+        }
         match file.try_lock() {
             // The holder before may have removed the file after it was opened here: a lock on it keeps nobody out.
             Ok(()) if disk::is_at(&file, path) => return Ok(Some(file)),
@@ -174,8 +178,17 @@ fn grab(path: &Path) -> Result<Option<File>, DiskError> {
     Ok(None)
 }
 
+fn not_ours(path: &Path) -> DiskError {
+    io::Error::other(format!("{} holds something that is not of bkbench", path.display())).into()
+}
+
 fn holder(path: &Path) -> Option<Holder> {
     serde_json::from_slice(&disk::read_own(&holder_file(path), LARGEST).ok()?).ok()
+}
+
+/// Whether nothing describes the holder of the lock at `path`, or something that this program wrote.
+fn may_describe(path: &Path) -> bool {
+    fs::symlink_metadata(holder_file(path)).is_err() || holder(path).is_some()
 }
 
 /// Beside the lock file, because some systems let nobody read a locked file.

@@ -145,3 +145,18 @@ fn write(mut stream: UnixStream, lines: &Receiver<Arc<str>>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn only_a_socket_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (socket, file) = (folder.path().join("1.sock"), folder.path().join("2.sock"));
+        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        std::fs::write(&file, b"theirs").unwrap();
+        std::os::unix::fs::symlink(&file, folder.path().join("3.sock")).unwrap();
+        [&socket, &file, &folder.path().join("3.sock")].map(|path| super::remove(path));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert_eq!(std::fs::read(&file).unwrap(), b"theirs");
+    }
+}

@@ -536,11 +536,13 @@ mod tests {
         std::fs::write(at("theirs"), b"theirs").unwrap();
         let image = format!("mac-1.image-{}", &sha256_hex(b"image")[..SUM_DIGITS]);
         let mut journal = Journal::new(folder.path(), "mac-1");
-        for name in ["mac-1.journal", image.as_str()] {
+        for name in [image.as_str(), "mac-1.journal"] {
             std::os::unix::fs::symlink(at("theirs"), at(name)).unwrap();
             assert!(journal.begin(&head(b"image"), b"image").is_err(), "{name}");
             std::fs::remove_file(at(name)).unwrap();
         }
+        assert_eq!(names(folder.path()), [image.clone(), "theirs".to_owned()]);
+        tidy(folder.path());
         std::fs::write(at(&image), b"theirs").unwrap();
         assert!(matches!(journal.begin(&head(b"image"), b"image"), Err(StoreError::Exists { .. })));
         assert_eq!(std::fs::read(at(&image)).unwrap(), b"theirs");

@@ -348,7 +348,7 @@ mod tests {
         let (third, _) = open(&name, "mac-1", 0x2000);
         let paths = [&first.path, &second.path, &third.path];
         assert!(paths.iter().all(|path| paths.iter().filter(|other| other == &path).count() == 1), "{paths:?}");
-        [first, second, third].map(Part::discard);
+        [first, second, third].into_iter().for_each(Part::discard);
         assert!(names_in(folder.path()).is_empty());
     }
 

@@ -9,6 +9,8 @@ mod configure;
 mod cut;
 mod expected;
 #[cfg(unix)]
+mod files;
+#[cfg(unix)]
 mod flashrom;
 #[cfg(unix)]
 mod hosts;

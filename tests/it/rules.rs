@@ -100,3 +100,47 @@ fn a_write_over_the_t_s_loader_never_touches_its_own_range() {
     bench.write(image(b"data", Some(0x14_0000), &backup)).expect("written");
     assert!(module.bytes(0, 0x1_1000) == before);
 }
+
+/// What opens, makes or replaces a file by its name.
+const OPENS: [&str; 9] = [
+    "fs::read(",
+    "fs::read_to_string(",
+    "fs::write(",
+    "fs::copy(",
+    "File::open(",
+    "File::create(",
+    "File::options(",
+    "OpenOptions",
+    "tempfile_in(",
+];
+
+/// Whether the code has that call; `PickFile::open` is another one.
+fn calls(code: &str, call: &str) -> bool {
+    code.match_indices(call).any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+}
+
+#[test]
+fn files_are_opened_in_one_place_and_nowhere_else() {
+    let src = crate::support::root().join("src");
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    let mut folders = vec![src.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("sources").map(|entry| entry.expect("an entry").path()) {
+            let place = entry.strip_prefix(&src).expect("inside src").display().to_string();
+            // Tests, and what reads samples for them.
+            let of_tests = place.ends_with("tests.rs") || place.contains("/tests/");
+            let of_tests = of_tests || ["image/samples.rs", "codec/beken/transcripts.rs"].contains(&place.as_str());
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if !place.starts_with("disk/") && !of_tests && place.ends_with(".rs") {
+                seen += 1;
+                let text = std::fs::read_to_string(&entry).expect("a source");
+                let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+                wrong.extend(OPENS.iter().filter(|call| calls(code, call)).map(|call| format!("{place}: {call}")));
+            }
+        }
+    }
+    assert!(seen > 150, "only {seen} sources found");
+    assert!(wrong.is_empty(), "files are opened through the module disk: {wrong:?}");
+}

@@ -205,3 +205,73 @@ fn a_served_module_waits_without_spinning() {
     drop(port);
     idle("closed again");
 }
+
+/// A process of another user: with a runtime folder of its own.
+fn of_another_user(folder: &Path, name: &str, args: &[&str]) -> Command {
+    let run = folder.join(name);
+    fs::create_dir_all(&run).expect("a folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bkbench"));
+    command.args(args).current_dir(folder).env("XDG_RUNTIME_DIR", run).env_remove("BKBENCH_LINK");
+    command.env("BKBENCH_DATA_DIR", folder.join("data")).env("BKBENCH_CONFIG_DIR", folder.join("config"));
+    command
+}
+
+/// The first of two users reads over `first`; the second one is refused by name over `second`, and gets in afterwards.
+fn second_user_is_refused(folder: &Path, first: &str, second: &str) {
+    use std::io::{BufRead, BufReader};
+    let mut read = of_another_user(folder, "run-1", &["--link", first, "read", "--json", "--events"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let mut lines = BufReader::new(read.stdout.take().expect("a pipe")).lines().map(|line| line.expect("a line"));
+    assert!(lines.any(|line| line.contains("\"event\":\"identity\"")), "the first user gets in");
+    let info = ["--link", second, "info", "--json"];
+    let refused = of_another_user(folder, "run-2", &info).output().expect("the binary runs");
+    let error = document(&refused)["error"].clone();
+    assert_eq!((code(&refused), error["code"].as_str()), (6, Some("E212")), "{error}");
+    let words = error["what"].as_str().expect("words");
+    assert!(words.contains(&format!("bkbench in process {} of user ", read.id())), "{words}");
+    assert!(error["remedy"].as_str().expect("words").contains(&format!("kill {}", read.id())), "{error}");
+    // As the remedy says.
+    assert!(Command::new("kill").arg(read.id().to_string()).status().expect("kill runs").success());
+    lines.for_each(drop);
+    assert_eq!(read.wait().expect("it ends").code(), Some(130));
+    succeed(&of_another_user(folder, "run-2", &info).output().expect("the binary runs"));
+}
+
+#[test]
+fn two_users_cannot_have_one_serial_port() {
+    let folder = folder();
+    let served = SimUart::start(folder.path(), &["--module", "wb2s", "--pace", "line"]);
+    let link = format!("uart:{}", served.port);
+    second_user_is_refused(folder.path(), &link, &link);
+    let number = served.port.rsplit('/').next().expect("a number");
+    assert!(!Path::new(&format!("/run/lock/LCK..pts_{number}")).exists(), "its file for other programs is gone");
+}
+
+#[test]
+fn two_users_cannot_have_one_simulated_chip() {
+    let folder = folder();
+    let chip = folder.path().join("chip.bin");
+    let link = format!("sim:wb2s?chip={}", chip.display());
+    second_user_is_refused(folder.path(), &format!("{link}&pace=line"), &link);
+}
+
+#[test]
+fn a_port_that_another_program_has_by_its_lock_file_is_refused_by_that_name() {
+    let folder = folder();
+    let served = SimUart::start(folder.path(), &["--module", "wb2s"]);
+    let number = served.port.rsplit('/').next().expect("a number");
+    let file = format!("/run/lock/LCK..pts_{number}");
+    if fs::write(&file, format!("{:>10}\n", std::process::id())).is_err() {
+        // Not every system lets its users write there; then other programs do not, either.
+        return;
+    }
+    let link = format!("uart:{}", served.port);
+    let refused = bkbench(folder.path(), &["--link", &link, "info", "--json"]);
+    fs::remove_file(&file).expect("the file is left alone");
+    let error = &document(&refused)["error"];
+    assert_eq!((code(&refused), error["code"].as_str()), (6, Some("E204")), "{error}");
+    assert!(error["what"].as_str().expect("words").contains(&format!("process {}", std::process::id())), "{error}");
+}

@@ -104,7 +104,7 @@ fn truncated_missing_and_damaged_ones_are_skipped() {
     fs::write(&saved[0].path, &flash(1)[..100]).unwrap();
     fs::write(&saved[1].manifest_path, b"{\"schema\": 1}").unwrap();
     fs::write(&saved[2].manifest_path, b"{\"schema\": 7, \"new\": 1}").unwrap();
-    fs::write(folder.path().join("x.bin.part"), b"half").unwrap();
+    fs::write(folder.path().join("x.bin.bkbench-01234567.part"), b"half").unwrap();
     fs::write(folder.path().join("foreign.bin"), b"?").unwrap();
     let found = look_for_backup(folder.path(), "chip-a").unwrap();
     assert_eq!(found.backup, None);
@@ -116,7 +116,7 @@ fn truncated_missing_and_damaged_ones_are_skipped() {
     assert!(why(&saved[1].path).starts_with("its manifest is damaged: missing field"));
     assert_eq!(why(&saved[2].path), "its manifest has version 7; this program reads version 1");
     assert_eq!(why(&folder.path().join("foreign.bin")), "no manifest beside it");
-    assert!(why(&folder.path().join("x.bin.part")).contains("cut off"));
+    assert!(why(&folder.path().join("x.bin.bkbench-01234567.part")).contains("cut off"));
 }
 
 #[test]

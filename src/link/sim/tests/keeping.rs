@@ -162,12 +162,15 @@ fn a_sag_answers_ff_and_does_nothing_for_a_while() {
 fn a_chip_file_keeps_its_part() {
     let dir = tempfile::tempdir().unwrap();
     let chip = dir.path().join("chip.bin");
-    let text = format!("sim:wb2s?image=/dev/null&chip={}", chip.display());
+    let empty = dir.path().join("empty");
+    std::fs::write(&empty, b"").unwrap();
+    let text = format!("sim:wb2s?image={}&chip={}", empty.display(), chip.display());
     drop(open(&spec(&format!("{text}&flash=1c7015"))).unwrap());
     let mut host = Host::at(open(&spec(&text)).unwrap());
     host.enter();
     assert_eq!(host.id(), [0x1C, 0x70, 0x15]);
     assert_eq!(host.status(), 0x5C);
+    drop(host);
     assert!(open_error(&format!("{text}&flash=eb6015")).contains("holds a EN25QH16B"));
 }
 

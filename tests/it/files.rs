@@ -103,7 +103,7 @@ fn image() -> Vec<u8> {
 fn chip_key() -> String {
     let desk = Desk::new();
     let shown = succeed(&desk.run(&["--link", "sim:wb2s", "info", "--json"]));
-    shown["identity"]["chip_key"].as_str().expect("a key").to_owned()
+    shown["chip_key"].as_str().expect("a key").to_owned()
 }
 
 const READ: [&str; 5] = ["--link", "sim:wb2s", "read", "-o", "b.bin"];

@@ -50,7 +50,7 @@ impl Shelf for Kept {
         unfinished::history(&self.history, backup)
     }
 
-    fn backup_spec(&self, identity: &Identity) -> Result<(BackupSpec, Option<String>), Problem> {
+    fn backup_spec(&self, identity: &Identity) -> Result<BackupSpec, Problem> {
         backup_spec(&self.settings, None, identity)
     }
 

@@ -160,7 +160,7 @@ pub fn folder(path: &Path) -> io::Result<File> {
 /// # Errors
 /// As [`open`]; [`DiskError::TooLarge`].
 pub fn read(path: &Path, largest: u64) -> Result<Vec<u8>, DiskError> {
-    all_of(open(path)?, largest)
+    all_of(&open(path)?, largest)
 }
 
 /// All of a file of the program's own, up to `largest` bytes.
@@ -168,7 +168,7 @@ pub fn read(path: &Path, largest: u64) -> Result<Vec<u8>, DiskError> {
 /// # Errors
 /// As [`open_own`]; [`DiskError::TooLarge`].
 pub fn read_own(path: &Path, largest: u64) -> Result<Vec<u8>, DiskError> {
-    all_of(open_own(path)?, largest)
+    all_of(&open_own(path)?, largest)
 }
 
 /// The text of a file that the user named, up to `largest` bytes.
@@ -180,11 +180,11 @@ pub fn text(path: &Path, largest: u64) -> Result<String, DiskError> {
     Ok(String::from_utf8(bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?)
 }
 
-/// All of an open file, up to `largest` bytes. Not by the size that it has now: it may grow meanwhile.
+/// All of an open file from its place on, up to `largest` bytes. Not by the size that it has now: it may grow meanwhile.
 ///
 /// # Errors
 /// [`DiskError::TooLarge`], [`DiskError::Io`].
-pub fn all_of(file: File, largest: u64) -> Result<Vec<u8>, DiskError> {
+pub fn all_of(file: &File, largest: u64) -> Result<Vec<u8>, DiskError> {
     let size = file.metadata()?.len();
     let mut bytes = Vec::with_capacity(size.min(largest) as usize);
     file.take(largest.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -285,6 +285,22 @@ pub fn must_be_file_or_nothing(path: &Path) -> Result<(), DiskError> {
         Ok(there) => must_be_file(there.file_type()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Locks an open file against other processes, not against this one: `false` while another has it. The lock goes when this
+/// process closes the file, any of its handles. A file system without locks keeps nobody out.
+pub fn lock_for_process(file: &File) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::fs::{FlockOperation, fcntl_lock};
+        use rustix::io::Errno;
+        !matches!(fcntl_lock(file, FlockOperation::NonBlockingLockExclusive), Err(Errno::AGAIN | Errno::ACCESS))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        true
     }
 }
 

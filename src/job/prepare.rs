@@ -101,11 +101,11 @@ pub trait Shelf: Send {
     /// What recorded writes left on chips with the backup of this SHA-256: sector CRCs after each.
     fn history(&self, backup: &str) -> Vec<Vec<u32>>;
 
-    /// How a new backup is made. The second value says in words why nothing is kept while it is made, where nothing is.
+    /// How a new backup is made.
     ///
     /// # Errors
-    /// There is no place for it.
-    fn backup_spec(&self, identity: &Identity) -> Result<(BackupSpec, Option<String>), Problem>;
+    /// There is no place or no room for it.
+    fn backup_spec(&self, identity: &Identity) -> Result<BackupSpec, Problem>;
 
     /// Keeps a backup.
     ///
@@ -271,10 +271,7 @@ impl Road<'_> {
     /// Makes a backup of the chip as it is, and keeps it.
     fn back_up(&mut self, identity: &Identity, passes: &mut Passes) -> Result<Arc<ProvenBackup>, JobError> {
         self.run.note(Level::Warning, "no proven backup of this chip as it is now: making one first".to_owned());
-        let (backup, not_kept) = on_shelf(self.device, self.spec, |shelf| shelf.backup_spec(identity))?;
-        if let Some(why) = not_kept {
-            self.run.note(Level::Warning, format!("this backup is not kept while it is made: {why}"));
-        }
+        let backup = on_shelf(self.device, self.spec, |shelf| shelf.backup_spec(identity))?;
         let read = back_up(self.device, self.link, &backup, passes, self.run)?;
         let kept = on_shelf(self.device, self.spec, |shelf| shelf.keep(&read))?;
         self.said.push(format!("backup: {}", kept.path.display()));

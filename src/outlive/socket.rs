@@ -155,7 +155,9 @@ mod tests {
         drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
         std::fs::write(&file, b"theirs").unwrap();
         std::os::unix::fs::symlink(&file, folder.path().join("3.sock")).unwrap();
-        [&socket, &file, &folder.path().join("3.sock")].map(|path| super::remove(path));
+        for path in [&socket, &file, &folder.path().join("3.sock")] {
+            super::remove(path);
+        }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
         assert_eq!(std::fs::read(&file).unwrap(), b"theirs");
     }

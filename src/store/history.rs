@@ -37,20 +37,31 @@ pub struct Line {
 
 /// The lines of the backup with this SHA-256, oldest first. Lines that cannot be read explain nothing and are left out.
 pub fn of_backup(folder: &Path, sha256: &str) -> Vec<Line> {
-    let Ok(bytes) = files::read_up_to(&path(folder, sha256), LARGEST) else { return Vec::new() };
+    read(&path(folder, sha256)).map(|(lines, _)| lines).unwrap_or_default()
+}
+
+/// The lines of a file that can be read, and how many it has.
+fn read(path: &Path) -> Result<(Vec<Line>, usize), StoreError> {
+    let bytes = match files::read_own(path, LARGEST) {
+        Err(StoreError::Missing { .. }) => return Ok((Vec::new(), 0)),
+        read => read?,
+    };
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-    lines.filter(|line| line.schema == SCHEMA).collect()
+    Ok((lines.filter(|line| line.schema == SCHEMA).collect(), text.lines().count()))
 }
 
 /// Adds a line to those of the backup with this SHA-256.
 ///
 /// # Errors
-/// The disk's.
+/// The disk's; [`StoreError::Exists`] when the file holds something else: it is not replaced.
 pub fn add(folder: &Path, sha256: &str, line: Line) -> Result<(), StoreError> {
     files::make_folder(folder)?;
     let path = path(folder, sha256);
-    let mut lines = of_backup(folder, sha256);
+    let (mut lines, all) = read(&path)?;
+    if lines.is_empty() && all > 0 {
+        return Err(StoreError::Exists { path });
+    }
     lines.push(line);
     let mut bytes = Vec::new();
     for line in lines.iter().rev().take(MOST).rev() {
@@ -86,6 +97,16 @@ mod tests {
         let kept = of_backup(folder.path(), "ab12");
         assert_eq!((kept.len(), kept[0].name.as_str()), (MOST, "3"));
         assert!(of_backup(folder.path(), "cd34").is_empty());
+    }
+
+    #[test]
+    fn a_file_of_something_else_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path(folder.path(), "ab12");
+        std::fs::write(&path, "my shopping list\n").unwrap();
+        assert!(of_backup(folder.path(), "ab12").is_empty());
+        assert!(matches!(add(folder.path(), "ab12", line("one")), Err(StoreError::Exists { .. })));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "my shopping list\n");
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub use settings::{Loaded, Origin, Setting, Settings};
 /// images without the record that they belong to. To be called at the start of every command.
 pub fn tidy() {
     let Ok(folders) = paths::Folders::find() else { return };
-    for folder in [&folders.data, &folders.notes()] {
+    for folder in [&folders.data, &folders.notes(), &folders.history()] {
         files::sweep(folder);
     }
     journal::tidy(&folders.journal());

@@ -6,10 +6,9 @@
 //! counts only when it is a file of this user with the map of this chip; anything else is left alone, and the next name
 //! is taken.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use super::StoreError;
 use super::files::{LARGEST, beside, folder_of, sync_folder};
@@ -25,14 +24,12 @@ const IN_NAME: &str = ".bkbench-";
 const LARGEST_MAP: u64 = 4 * 1024 * 1024;
 /// Names tried, when others are taken.
 const MOST: u32 = 100;
-/// How long a job may take to let its started backup go once it has ended.
-const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A started backup. Nobody else works at it.
+/// A started backup. No other process works at it.
 #[derive(Debug)]
 pub struct Part {
     path: PathBuf,
-    /// The lock is on this one.
+    /// The lock is on this one; it is the process's, so that [`Part::take`] gets it from the job before.
     data: File,
     map: File,
 }
@@ -85,20 +82,15 @@ impl Part {
         Err(StoreError::Exists { path: beside_of(name, &head, 1) })
     }
 
-    /// The started backup of that name, if there is one, once the job that filled it has let it go.
+    /// The started backup of that name, if there is one. The job of this process that filled it may have it yet, and must
+    /// be done with it.
     pub(super) fn take(name: &Path, chip_key: &str, size: u32) -> Option<Self> {
         let head = head(chip_key, size);
-        let until = Instant::now() + PATIENCE;
         for path in names(name, &head) {
-            loop {
-                match Self::adopt(&path, &head, size) {
-                    Adopted::Ours(part, _) => return Some(part),
-                    Adopted::Nothing => return None,
-                    Adopted::Taken if is_locked(&path) && Instant::now() < until => {
-                        std::thread::sleep(Duration::from_millis(2));
-                    }
-                    Adopted::Taken => break,
-                }
+            match Self::adopt(&path, &head, size) {
+                Adopted::Ours(part, _) => return Some(part),
+                Adopted::Nothing => return None,
+                Adopted::Taken => {}
             }
         }
         None
@@ -117,7 +109,7 @@ impl Part {
             opened => opened,
         };
         let Ok(data) = data else { return Adopted::Taken };
-        if !disk::is_ours_alone(&data).unwrap_or(false) || matches!(data.try_lock(), Err(TryLockError::WouldBlock)) {
+        if !disk::is_ours_alone(&data).unwrap_or(false) || !disk::lock_for_process(&data) {
             return Adopted::Taken;
         }
         let part = Self { path: path.to_path_buf(), data, map };
@@ -129,7 +121,7 @@ impl Part {
 
     /// What counts of the content. `None` when it cannot be that of a chip of this size.
     fn kept(&self, lines: &str, size: u32) -> Option<Kept> {
-        let bytes = disk::all_of(self.data.try_clone().ok()?, LARGEST).ok()?;
+        let bytes = disk::all_of(&self.data, LARGEST).ok()?;
         // Killed before its room was taken.
         if bytes.is_empty() {
             return Some(Kept::default());
@@ -158,9 +150,8 @@ impl Part {
                 return if error.kind() == AlreadyExists { Ok(None) } else { Err(failed(error)) };
             }
         };
-        // A file system without locks keeps nobody out; two backups of one chip at once are refused by its bus.
-        let _ = data.try_lock();
-        Ok(Some(Self { path: path.to_path_buf(), data, map }))
+        // Another process may have looked between the two, and has it now.
+        Ok(disk::lock_for_process(&data).then(|| Self { path: path.to_path_buf(), data, map }))
     }
 
     /// Keeps what was read from `at` on.
@@ -194,10 +185,8 @@ impl Part {
 
     /// Makes the content what was read, of which all but a little is there.
     fn complete(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        let mut there = Vec::with_capacity(bytes.len());
         self.data.seek(SeekFrom::Start(0))?;
-        (&self.data).take(LARGEST).read_to_end(&mut there)?;
-        if there != bytes {
+        if !disk::all_of(&self.data, LARGEST).is_ok_and(|there| there == bytes) {
             self.data.seek(SeekFrom::Start(0))?;
             self.data.write_all(bytes)?;
             self.data.set_len(bytes.len() as u64)?;
@@ -258,15 +247,11 @@ fn lines_of(mut map: File, head: &str) -> Option<(String, File)> {
     if !disk::is_ours_alone(&map).ok()? {
         return None;
     }
-    let text = disk::all_of(map.try_clone().ok()?, LARGEST_MAP).ok()?;
+    let text = disk::all_of(&map, LARGEST_MAP).ok()?;
     let text = String::from_utf8_lossy(&text).into_owned();
     let (first, rest) = text.split_once('\n')?;
     map.seek(SeekFrom::End(0)).ok()?;
     (first == head).then(|| (rest.to_owned(), map))
-}
-
-fn is_locked(path: &Path) -> bool {
-    disk::change_own(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 fn read(bytes: Vec<u8>, lines: &str) -> Kept {
@@ -340,12 +325,12 @@ mod tests {
     }
 
     #[test]
-    fn another_chip_has_another_name_and_so_has_another_process() {
+    fn another_chip_has_another_name() {
         let folder = tempfile::tempdir().unwrap();
         let name = folder.path().join("b.bin");
         let (first, _) = open(&name, "mac-1", 0x2000);
         let (second, _) = open(&name, "mac-2", 0x2000);
-        let (third, _) = open(&name, "mac-1", 0x2000);
+        let (third, _) = open(&name, "mac-1", 0x4000);
         let paths = [&first.path, &second.path, &third.path];
         assert!(paths.iter().all(|path| paths.iter().filter(|other| other == &path).count() == 1), "{paths:?}");
         [first, second, third].into_iter().for_each(Part::discard);
@@ -373,13 +358,9 @@ mod tests {
         let before = names_in(folder.path());
         let (part, kept) = open(&name, "mac-1", 0x2000);
         assert_eq!((&part.path, kept), (&place(8), Kept::default()));
-        // The job that fills it lets it go a little later.
-        let job = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(50));
-            drop(part);
-        });
+        // The job that filled it has it yet.
         Part::take(&name, "mac-1", 0x2000).unwrap().discard();
-        job.join().unwrap();
+        drop(part);
         assert_eq!(names_in(folder.path()), before);
         assert_eq!(fs::read(&victim).unwrap(), b"theirs");
         assert_eq!(fs::read(place(3)).unwrap(), b"theirs");

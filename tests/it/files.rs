@@ -348,6 +348,34 @@ fn a_read_that_was_killed_goes_on_with_its_own_part_and_not_with_a_users_file() 
 }
 
 #[test]
+fn two_processes_with_chips_of_one_mac_do_not_share_a_started_backup() {
+    let desk = Desk::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bkbench"));
+    command.args(["--link", "sim:wb2s?pace=line", "read"]).current_dir(desk.0.path()).env_remove("BKBENCH_LINK");
+    command.env("BKBENCH_DATA_DIR", desk.at("data")).env("BKBENCH_CONFIG_DIR", desk.at("config"));
+    command.env("XDG_RUNTIME_DIR", desk.at("run"));
+    let mut first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary runs");
+    let parts = || {
+        let names = names(&desk.at("data/backups")).into_iter();
+        names.filter(|name| name.contains(".bkbench-")).collect::<Vec<_>>()
+    };
+    let began = Instant::now();
+    while parts().len() < 2 {
+        assert!(began.elapsed() < PATIENCE, "nothing is kept");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let before = parts();
+    let second = desk.run(&["--link", "sim:wb2s", "read", "--json"]);
+    assert_eq!(succeed(&second)["proven"], true);
+    assert_eq!(parts(), before, "the first one's is still there, and nothing else");
+    first.kill().expect("it can be killed");
+    first.wait().expect("it ends");
+    let third = desk.run(&["--link", "sim:wb2s", "read", "--json"]);
+    assert_eq!(succeed(&third)["already_had"], true);
+    assert!(parts().is_empty(), "{:?}", parts());
+}
+
+#[test]
 fn copies_of_images_without_a_record_are_gone_after_the_next_command_whatever_it_is() {
     let desk = Desk::new();
     let secret = format!("data/journal/mac-1.image-{}", &sha256_hex(b"a password")[..16]);

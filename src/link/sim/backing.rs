@@ -135,8 +135,7 @@ fn read_state(file: &File, path: &Path) -> Result<State, LinkError> {
 }
 
 fn all_of(file: &File, path: &Path, largest: u64) -> Result<Vec<u8>, LinkError> {
-    let again = file.try_clone().map_err(DiskError::from);
-    again.and_then(|file| disk::all_of(file, largest)).map_err(|error| LinkError::of_file(path, &error))
+    disk::all_of(file, largest).map_err(|error| LinkError::of_file(path, &error))
 }
 
 fn state_path(path: &Path) -> PathBuf {

@@ -325,8 +325,8 @@ impl Shelf for PretendedShelf {
         Vec::new()
     }
 
-    fn backup_spec(&self, _: &Identity) -> Result<(BackupSpec, Option<String>), Problem> {
-        Ok((BackupSpec::default(), None))
+    fn backup_spec(&self, _: &Identity) -> Result<BackupSpec, Problem> {
+        Ok(BackupSpec::default())
     }
 
     fn keep(&self, read: &BackupRead) -> Result<Arc<ProvenBackup>, Problem> {

@@ -85,9 +85,12 @@
 //! - **Work is done in groups of at most 64 KiB**: erase, program, read back, then the next group. A write that is cut
 //!   off leaves at most one group in between, and a basic boot loader, which locks the flash after each CRC, gets the
 //!   erase that unlocks it at each group's start.
-//! - **A job belongs to its process, not to its terminal** ([`outlive`]): reports and watchers are served on the
-//!   session's thread, a hang-up stops only what does not change the chip, and a bus is locked ([`link::Lock`]) as long
-//!   as its link is open.
+//! - **A job belongs to its process, not to its terminal** ([`outlive`]): watchers are served on the session's thread,
+//!   reports written on one of their own, and a hang-up stops only what does not change the chip. A bus is locked as long
+//!   as its link is open: on the device itself for all users of the computer, and by a record that tells those of this
+//!   user what runs ([`link::Lock`]).
+//! - **Files are opened in one place** ([`disk`]): only regular files, no link under a name that the program chose, nothing
+//!   that waits. What is made appears under its name whole or not at all, and never in place of anything.
 //! - **The SPI clock tunes itself** ([`device::AttachOptions`]): a climb against two equal reads at the entry clock, a margin,
 //!   then a long look. Reads alone decide it, so that a backup sends no write enable; the write direction is proven where
 //!   a write begins ([`device::WriteFlash::prove_write_path`]). What worked is remembered through [`job::ClockMemory`].

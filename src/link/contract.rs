@@ -654,7 +654,7 @@ impl Explain for LinkError {
             ),
             Self::NotAFile { .. } => Problem::new(
                 Class::Usage,
-                "E226",
+                "E239",
                 what,
                 "only a regular file can stand there",
                 "name a regular file; a serial port is uart:/dev/…",

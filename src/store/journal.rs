@@ -187,7 +187,7 @@ impl Journal {
         files::remove_own(&self.path)?;
         let own = self.image_path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         for (path, image) in images(files::folder_of(&self.path)) {
-            if image.of == own {
+            if image.of == own && is_copy(&path, &image) {
                 files::remove_own(&path)?;
             }
         }
@@ -213,7 +213,12 @@ struct ImageName {
     sum: String,
 }
 
-/// The copies of images in a folder. Files whose names only look alike are none.
+/// Whether a file holds what its name says. A file of the user does not.
+fn is_copy(path: &Path, image: &ImageName) -> bool {
+    files::read_own(path, files::LARGEST).is_ok_and(|bytes| sha256_hex(&bytes).starts_with(&image.sum))
+}
+
+/// What is called as copies of images are, in a folder.
 fn images(folder: &Path) -> Vec<(PathBuf, ImageName)> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let image = |entry: std::fs::DirEntry| {
@@ -238,7 +243,7 @@ pub fn tidy(folder: &Path) {
             Err(StoreError::Missing { .. }) => false,
             Err(_) => true,
         };
-        if !needed {
+        if !needed && is_copy(&path, &image) {
             // What cannot be removed now is removed by a later start.
             let _ = files::remove_own(&path);
         }
@@ -506,6 +511,7 @@ mod tests {
         let others = ["mac-1.image-of my cat.png", "mac-1.image", "notes-0123456789abcdef", "mac-3.journal"];
         others.iter().for_each(|name| put(name));
         put(&format!("mac-3.image-{sum}"));
+        put("mac-1.image-0123456789abcdef");
         let before = names(folder.path());
         tidy(folder.path());
         assert_eq!(names(folder.path()), before, "the record of mac-3 cannot be read, so its image is not let go");

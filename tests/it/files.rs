@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bkbench::image::sha256_hex;
 use serde_json::Value;
 
-use crate::support::{code, document, folder, succeed};
+use crate::support::{code, document, folder, sample, succeed};
 
 /// What may take this long at most; a command takes a second or two.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -240,8 +240,6 @@ fn inputs() -> Vec<(Vec<&'static str>, i32)> {
         (vec!["--link", "sim:wb2s?chip=X", "info"], 2),
         (sim(&["verify", "X", "--at", "0x140000"]), 2),
         (sim(&["write", "X", "--at", "0x140000", "--yes"]), 2),
-        (sim(&["write", "image.bin", "--config", "X", "--yes"]), 2),
-        (sim(&["write", "image.bin", "--config", "plug.toml", "--yes"]), 2),
         (sim(&["restore", "X", "--yes"]), 2),
         (sim(&["restore", "pair.bin", "--yes"]), 2),
     ]
@@ -255,7 +253,6 @@ fn pipes_sockets_devices_and_folders_are_refused_as_inputs_at_once() {
     pipe(&desk.at("pipe"));
     pipe(&desk.at("pair.bin.json"));
     fs::write(desk.at("pair.bin"), b"x").expect("a file");
-    fs::write(desk.at("plug.toml"), "[wifi]\nssid = \"a\"\npassword_file = \"pipe\"\n").expect("a wish");
     let _socket = UnixListener::bind(desk.at("socket")).expect("a socket");
     fs::create_dir(desk.at("folder")).expect("a folder");
     for (args, expected) in inputs() {
@@ -266,6 +263,24 @@ fn pipes_sockets_devices_and_folders_are_refused_as_inputs_at_once() {
             let said = String::from_utf8_lossy(&ended.stderr);
             assert_eq!(code(&ended), expected, "{named:?}: {said}");
         }
+    }
+}
+
+#[test]
+fn pipes_in_the_place_of_a_configuration_and_of_what_it_names_are_refused_at_once() {
+    let Some(openbeken) = sample("firmware/OpenBK7231T_QIO_1.18.300.bin") else { return };
+    let image = openbeken.canonicalize().expect("the image").display().to_string();
+    let desk = Desk::new();
+    pipe(&desk.at("pipe"));
+    let wishes = ["[wifi]\nssid = \"a\"\npassword_file = \"pipe\"\n", "template = \"pipe\"\n"];
+    for (number, wish) in wishes.iter().enumerate() {
+        fs::write(desk.at(&format!("{number}.toml")), wish).expect("a wish");
+    }
+    for config in ["pipe", "0.toml", "1.toml"] {
+        let args = ["--link", "sim:wb2s", "write", &image, "--config", config, "--dry-run", "--no-backup", PHRASE];
+        let ended = desk.run(&[&args[..], &["--json"]].concat());
+        let error = &document(&ended)["error"];
+        assert_eq!((code(&ended), error["code"].as_str()), (2, Some("E112")), "{config}: {error}");
     }
 }
 
@@ -378,8 +393,7 @@ fn two_processes_with_chips_of_one_mac_do_not_share_a_started_backup() {
 #[test]
 fn copies_of_images_without_a_record_are_gone_after_the_next_command_whatever_it_is() {
     let desk = Desk::new();
-    let secret = format!("data/journal/mac-1.image-{}", &sha256_hex(b"a password")[..16]);
-    desk.put(&secret, Obstacle::File);
+    desk.put(&format!("data/journal/mac-1.image-{}", &sha256_hex(THEIRS)[..16]), Obstacle::File);
     desk.put("data/journal/.bkbench-killed.part", Obstacle::File);
     desk.put("data/journal/holiday.jpg", Obstacle::File);
     desk.run(&["identify", "image.bin"]);

@@ -11,7 +11,8 @@ pub struct Sample {
     pub expected: Value,
 }
 
-fn folder(kind: &str) -> PathBuf {
+/// A folder of the samples.
+pub fn folder(kind: &str) -> PathBuf {
     let root = std::env::var_os("BKBENCH_SAMPLES").map_or_else(|| PathBuf::from("../shared"), PathBuf::from);
     root.join(kind)
 }

@@ -17,7 +17,7 @@ const VERSION: u32 = 5;
 /// Versions that have this layout; their fields are the same.
 const KNOWN: [u32; 2] = [4, 5];
 /// "Tell my state when MQTT connects", the one flag that the firmware sets by itself.
-const DEFAULT_FLAGS: u64 = 1 << 10;
+pub const DEFAULT_FLAGS: u64 = 1 << 10;
 /// Longest network name, in bytes (IEEE 802.11).
 const LONGEST_SSID: usize = 32;
 /// Longest Wi-Fi passphrase, in bytes; one byte more is a key of hex digits (IEEE 802.11).

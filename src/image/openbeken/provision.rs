@@ -81,7 +81,7 @@ fn pins(
         (PinSource::Template(name), _) => Ok(vec![format!("pins: from the template {name}")]),
         (PinSource::Factory, _) => {
             let why = if factory.is_none() { "there is no backup" } else { "the backup holds no pin map" };
-            Ok(from_factory(&found().ok_or(EncodeError::NoFactoryPins(why))?, chip, settings))
+            Ok(from_factory(&found().ok_or(EncodeError::NoFactoryPins(why))?, chip, present, settings))
         }
         (PinSource::Unnamed, Some(config)) if config.pins().is_empty() => Ok(vec![
             "pins: none, as in the configuration on the chip; pins = \"factory\" takes those of the factory firmware"
@@ -89,7 +89,7 @@ fn pins(
         ]),
         (PinSource::Unnamed, Some(_)) => Ok(vec!["pins: those of the configuration on the chip".to_owned()]),
         (PinSource::Unnamed, None) => Ok(match found() {
-            Some(template) => from_factory(&template, chip, settings),
+            Some(template) => from_factory(&template, chip, None, settings),
             None => vec!["pins: none; nothing names them. They can be set in OpenBeken's web page".to_owned()],
         }),
     }
@@ -101,7 +101,7 @@ fn factory_template(dump: &[u8], chip: Family) -> Option<Template> {
     Some(template::templates(&found, Some(chip))?.recommended)
 }
 
-fn from_factory(template: &Template, chip: Family, settings: &mut Settings) -> Vec<String> {
+fn from_factory(template: &Template, chip: Family, present: Option<&Config>, settings: &mut Settings) -> Vec<String> {
     let mut reasons = vec!["pins: made from the factory firmware in the backup".to_owned()];
     reasons.extend(template.lines.iter().map(|line| format!("P{:<3} {:<18} {}", line.pin, line.value(), line.reason)));
     reasons.extend(template.notes.iter().map(|note| format!("note: {note}")));
@@ -114,6 +114,10 @@ fn from_factory(template: &Template, chip: Family, settings: &mut Settings) -> V
         }
     });
     settings.pins = Some(pins);
+    if settings.flags.is_none() && template.flags != 0 {
+        // What the device needs comes on top of what is set already.
+        settings.flags = Some(template.flags | present.map_or(0, Config::flags));
+    }
     if settings.start_up.is_none() && !template.commands.is_empty() {
         settings.start_up = Some(template.command());
     }

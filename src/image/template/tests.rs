@@ -81,15 +81,32 @@ fn two_wire_drivers_are_told_by_their_currents() {
 fn currents_and_colour_order_become_commands() {
     let text = "{iicscl:8,iicsda:26,campere:20,wampere:50,iicr:2,iicg:1,iicb:0,iicc:4,iicw:3}";
     assert_eq!(made(text, Mapping::Gui).command(), "SM2135_Current 20 50 ; LED_Map 2 1 0 4 3");
-    let steps = "{iicscl:8,iicsda:26,iicccur:2,iicwcur:8}";
-    assert_eq!(made(steps, Mapping::Recommended).commands, ["startDriver SM2135", "SM2135_Current 20 50"]);
+    assert_eq!(
+        made(text, Mapping::Recommended).commands,
+        ["startDriver SM2135", "SM2135_Current 2 8", "LED_Map 2 1 0 4 3"]
+    );
+    assert!(made(text, Mapping::Gui).notes[0].contains("the firmware takes codes"));
+    let codes = "{iicscl:8,iicsda:26,iicccur:2,iicwcur:8}";
+    assert_eq!(made(codes, Mapping::Recommended).commands, ["startDriver SM2135", "SM2135_Current 2 8"]);
+    assert_eq!(made(codes, Mapping::Gui).notes, [] as [String; 0]);
 }
 
 #[test]
 fn meters_get_their_driver() {
     assert_eq!(made("{ele_pin:7,vi_pin:6}", Mapping::Recommended).command(), "startDriver BL0937");
     assert_eq!(made("{ele_rx:1,ele_tx:0,chip_type:3}", Mapping::Recommended).command(), "startDriver BL0942");
-    assert_eq!(made("{ele_rx:1,ele_tx:0,chip_type:2}", Mapping::Recommended).command(), "");
+    assert_eq!(made("{ele_rx:10,ele_tx:11,chip_type:2}", Mapping::Recommended).command(), "startDriver CSE7766");
+    assert_eq!(made("{ele_rx:10}", Mapping::Web).command(), "startDriver BL0942");
+    assert_eq!(made("{rl1_pin:26,chip_type:0}", Mapping::Recommended).command(), "");
+    // UART2 takes a flag, also where only a button on UART1 tells.
+    for (text, second) in [
+        ("{ele_rx:1,ele_tx:0,chip_type:3}", true),
+        ("{ele_rx:10,ele_tx:11,chip_type:3}", false),
+        ("{bt1_pin:10,chip_type:3}", true),
+        ("{rl1_pin:26,chip_type:3}", false),
+    ] {
+        assert_eq!(made(text, Mapping::Recommended).flags >> 26 & 1 == 1, second, "{text}");
+    }
 }
 
 #[test]
@@ -122,4 +139,59 @@ fn the_database_entry_has_every_required_field() {
     let checked = lint::check(&entry.to_string(), None);
     assert_eq!(checked.lints, []);
     assert_eq!(checked.pins[&26], "Rel;1");
+}
+
+fn object(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
+/// The lines of a file of cases; none, and a word about it, where there is no such file.
+fn cases(name: &str) -> Vec<serde_json::Value> {
+    let path = crate::image::samples::folder("cases").join(name);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => text.lines().map(object).collect(),
+        Err(_) => {
+            eprintln!("SKIPPED: no {}; set BKBENCH_SAMPLES", path.display());
+            Vec::new()
+        }
+    }
+}
+
+#[test]
+fn every_text_that_once_came_out_wrong_gives_the_wanted_value() {
+    for case in cases("tuya-texts.jsonl") {
+        let (name, text) = (&case["name"], case["text"].as_str().expect("a text"));
+        let template = made(text, Mapping::Recommended);
+        let (command, notes) = (template.command(), template.notes.join("\n"));
+        let list = |field: &str| case[field].as_array().cloned().unwrap_or_default();
+        let words = |field: &str| list(field).iter().map(|word| word.as_str().expect("a word").to_owned()).collect::<Vec<_>>();
+        for wanted in words("want_command") {
+            assert!(template.commands.contains(&wanted), "{name}: {wanted} in {command}");
+        }
+        for (pin, wanted) in case["want_pins"].as_object().into_iter().flatten() {
+            assert_eq!(template.pins().get(pin), Some(wanted), "{name}: pin {pin}");
+        }
+        for pin in words("want_absent") {
+            assert_eq!(template.pins().get(&pin), None, "{name}: pin {pin}");
+        }
+        for key in words("want_note_for") {
+            assert!(notes.contains(&key), "{name}: {key} in {notes}");
+        }
+        if let Some(flag) = case["want_flag"].as_u64() {
+            assert_eq!(template.flags >> flag & 1, 1, "{name}: flag {flag}");
+        }
+        if case["want_note"] == true {
+            assert_ne!(notes, "", "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_web_mapping_is_that_of_the_web_importer_for_every_public_pin_map() {
+    let all = cases("pinmaps.jsonl");
+    for case in &all {
+        let template = made(case["text"].as_str().expect("a text"), Mapping::Web);
+        assert_eq!(serde_json::Value::Object(template.pins()), case["web"], "{}", case["name"]);
+    }
+    assert!(all.is_empty() || all.len() == 334, "{}", all.len());
 }

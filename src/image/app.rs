@@ -131,8 +131,9 @@ fn tuya_name(plain: &[u8]) -> Option<(String, Option<String>)> {
 fn openbeken_versions(plain: &[u8]) -> Vec<String> {
     let mut versions = Vec::new();
     for at in memmem::find_iter(plain, b"OpenBK7") {
-        let end = grow(plain, at, 32, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')).end;
-        let version = std::str::from_utf8(&plain[at..end]).ok().and_then(openbeken_version);
+        let end = grow(plain, at, 64, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')).end;
+        let version =
+            std::str::from_utf8(&plain[at..end]).ok().and_then(|text| openbeken_version(text).or_else(|| development(text)));
         if let Some(version) = version.filter(|version| !versions.contains(version)) {
             versions.push(version);
         }
@@ -155,6 +156,16 @@ fn openbeken_version(text: &str) -> Option<String> {
     let (minor, true) = number()? else { return None };
     let (patch, _) = number()?;
     (known && letter).then(|| format!("OpenBK{chip}_{major}.{minor}.{patch}"))
+}
+
+/// A development build calls itself by its number and its commit: `OpenBK7231T_1234_merge_0123456789ab` (beyond.md §8).
+fn development(text: &str) -> Option<String> {
+    let mut parts = text.strip_prefix("OpenBK")?.splitn(4, '_');
+    let (chip, number, word, hash) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let commit = hash.len() >= 7 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let known = chip.starts_with("72") && matches!(chip.len(), 4 | 5);
+    (known && digits && commit && word.bytes().all(|byte| byte.is_ascii_lowercase())).then(|| text.to_owned())
 }
 
 /// The chip an OpenBeken version text was built for.
@@ -197,7 +208,10 @@ mod tests {
         for no in ["OpenBK7231_", "OpenBK7231t_1.2.3", "OpenBK7231N_1.2", "OpenBK7231N_1.x.2", "OpenBK9231N_1.2.3"] {
             assert_eq!(openbeken_version(no), None, "{no}");
         }
+        let development = b"\0OpenBK7231T_1234_merge_0123456789ab\0OpenBK7231T_App_merge_0123456789ab\0";
+        assert_eq!(openbeken_versions(development), ["OpenBK7231T_1234_merge_0123456789ab"]);
         assert_eq!(openbeken_family("OpenBK7231T_1.0.0"), Family::Bk7231T);
+        assert_eq!(openbeken_family("OpenBK7231T_1234_merge_0123456789ab"), Family::Bk7231T);
         assert_eq!(openbeken_family("OpenBK7231U_1.0.0"), Family::Other);
     }
 

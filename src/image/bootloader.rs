@@ -94,10 +94,13 @@ fn version(plain: &[u8]) -> Option<String> {
 /// Reads the partition table out of the stripped container; it is never encrypted.
 fn partitions(stripped: &[u8]) -> Vec<Partition> {
     const MAGIC: &[u8; 4] = b"01PE";
-    let table = memmem::find(stripped, MAGIC).map_or(&[][..], |at| &stripped[at..]);
+    // The loaders of other chips have the same four letters in a text.
+    let is_entry = |entry: &[u8]| entry.starts_with(MAGIC) && cut(entry, 28, 52).starts_with(b"beken_onchip");
+    let table = memmem::find_iter(stripped, MAGIC).map(|at| &stripped[at..]).find(|table| is_entry(table));
     table
+        .unwrap_or_default()
         .chunks_exact(64)
-        .take_while(|entry| entry.starts_with(MAGIC))
+        .take_while(|entry| is_entry(entry))
         .filter_map(|entry| {
             Some(Partition {
                 name: text_to_nul(&entry[4..28]),

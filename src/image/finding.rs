@@ -54,6 +54,12 @@ impl Finding {
     pub const NO_RF_BLOCK: &'static str = "E713";
     /// An over-the-air package, which cannot be written to flash as it is.
     pub const OTA_ONLY: &'static str = "E714";
+    /// The dump starts at flash 0x11000 and does not wrap around.
+    pub const FROM_APPLICATION: &'static str = "E715";
+    /// The dump holds the flash more than once.
+    pub const REPEATED: &'static str = "E716";
+    /// A UF2 package, which has to be unpacked before it can be written.
+    pub const UF2: &'static str = "E717";
     /// A sector of the Tuya store, a protected block or the index of the file area whose checksum does not match.
     pub const BAD_STORE_BLOCK: &'static str = "E740";
     /// A live value of the Tuya store that is damaged.

@@ -7,13 +7,13 @@ use super::app::{self, App};
 use super::bootloader::{self, BootLoader};
 use super::bytes::{Address, Word, cut, sha256_hex, text_to_nul, u32_be};
 use super::code::{BLOCK, CodeKey};
-use super::family::{BOOT_LOADER_LEN, Family};
+use super::family::{BOOT_LOADER_LEN, FLASH_SIZE, Family};
 use super::finding::{Finding, Severity};
 use super::kind::{self, Kind};
 use super::rbl::{self, Place, RblHeader};
 use super::rf;
 use super::votes::{self, Vote};
-use crate::units::Verdict;
+use crate::units::{Verdict, size_text};
 
 /// Flash offset of the application's header when its container has the usual length.
 const APP_HEADER: u32 = 0x12_9F0A;
@@ -79,7 +79,7 @@ pub fn identify(bytes: &[u8]) -> Firmware {
 /// [`identify`] for callers that have the bytes in flash order already.
 pub(super) fn identify_in_order(bytes: &[u8], flash: &[u8]) -> Firmware {
     let kind = kind::recognise(bytes);
-    let dump = matches!(kind, Kind::Dump | Kind::RotatedDump);
+    let dump = kind.is_dump();
     let with_boot_loader = dump || kind == Kind::Qio;
     let boot_loader = if with_boot_loader { bootloader::read(flash) } else { None };
     let app = match kind {
@@ -104,13 +104,17 @@ pub(super) fn identify_in_order(bytes: &[u8], flash: &[u8]) -> Firmware {
         problems: Vec::new(),
     };
     match kind {
-        Kind::Qio | Kind::Dump | Kind::RotatedDump | Kind::Ua => found.check_code(flash),
+        Kind::Qio | Kind::Dump | Kind::RotatedDump | Kind::FromApplication | Kind::Ua => found.check_code(flash),
         Kind::Ug => found.check_ug(flash),
         Kind::Rbl => found.check_package(flash, 0),
         Kind::Erased => found.error(Finding::ONE_VALUE, format!("every byte is 0x{:02X}", bytes.first().unwrap_or(&0))),
         Kind::RawCode => found.error(Finding::RAW_CODE, "code without CRC blocks: this is what the linker wrote"),
         Kind::Unknown => found.error(Finding::UNKNOWN, "neither firmware nor a dump: no known mark in the file"),
-        Kind::ConfigOnly | Kind::ObkConfig => {}
+        Kind::Uf2 => found.error(Finding::UF2, "UF2 package of LibreTiny: unpack it first, it is not for direct writing"),
+        Kind::PinText | Kind::DeviceJson | Kind::Template | Kind::DeviceList => {
+            found.error(Finding::UNKNOWN, format!("{}: a text, and no firmware", kind.name()));
+        }
+        Kind::ConfigOnly | Kind::ObkConfig | Kind::Part => {}
     }
     found.check_votes();
     found
@@ -127,19 +131,21 @@ impl Firmware {
 
     /// Damage in a dump is what the chip holds, so it can be put back; damage in a file for writing is an error.
     fn damage(&mut self, code: &'static str, what: impl Into<String>) {
-        match self.kind {
-            Kind::Dump | Kind::RotatedDump => self.warning(code, what),
-            _ => self.error(code, what),
-        }
+        if self.is_dump() { self.warning(code, what) } else { self.error(code, what) }
     }
 
     fn is_dump(&self) -> bool {
-        matches!(self.kind, Kind::Dump | Kind::RotatedDump)
+        self.kind.is_dump()
+    }
+
+    /// Whether the code is that of another chip, whose headers stand elsewhere or are not there at all.
+    fn is_other(&self) -> bool {
+        self.votes.iter().any(|vote| vote.family == Family::Other)
     }
 
     fn check_votes(&mut self) {
         (self.family, self.verdict) = votes::decide(&self.votes);
-        let for_a_chip = matches!(self.kind, Kind::Qio | Kind::Ua | Kind::Dump | Kind::RotatedDump);
+        let for_a_chip = self.is_dump() || matches!(self.kind, Kind::Qio | Kind::Ua);
         if self.votes.is_empty() && for_a_chip {
             self.damage(Finding::NO_EVIDENCE, "nothing in the file tells which chip it is for");
         } else if self.family.is_none() && !self.votes.is_empty() {
@@ -154,6 +160,21 @@ impl Firmware {
             self.warning(
                 Finding::ROTATED,
                 "the file starts at flash 0x011000 and wraps around; turn it back before writing",
+            );
+        }
+        if self.kind == Kind::FromApplication {
+            self.warning(
+                Finding::FROM_APPLICATION,
+                "the file starts at flash 0x011000: file offset 0 is flash 0x011000, and the boot loader is not in it",
+            );
+        }
+        if self.kind == Kind::Dump
+            && let Some(times) = repetitions(flash)
+        {
+            let size = size_text((flash.len() / times) as u64);
+            self.warning(
+                Finding::REPEATED,
+                format!("the file holds the same {size} {times} times: the flash is smaller than was read, its first {size} are all of it"),
             );
         }
         if let Some(boot_loader) = self.boot_loader.clone() {
@@ -189,6 +210,7 @@ impl Firmware {
                 self.headers.push((**header).clone());
             }
             Place::Damaged => self.damage(Finding::BAD_HEADER, "boot loader: its RBL header at 0x010F9A is damaged"),
+            Place::Nothing if self.is_other() => {}
             Place::Nothing => self.damage(Finding::NO_HEADER, "boot loader: no RBL header at 0x010F9A"),
         }
     }
@@ -235,7 +257,7 @@ impl Firmware {
             // Every build ends with it. What was taken from a chip may have lost it in an update over the air, but then
             // it is as long as the container.
             self.error(Finding::CUT_OFF, "the file ends before the RBL header of its application");
-        } else {
+        } else if !self.is_other() {
             self.warning(Finding::NO_HEADER, "application: no RBL header, as after an over-the-air update");
         }
     }
@@ -287,6 +309,20 @@ impl Firmware {
         }
         self.check_package(bytes, UG_HEADER_LEN);
     }
+}
+
+/// How often a file holds the same flash, where it does so more than once: the chip ignored the upper address bits.
+fn repetitions(flash: &[u8]) -> Option<usize> {
+    let mut times = 1;
+    let mut rest = flash;
+    while rest.len() >= 2 * FLASH_SIZE as usize && rest.len().is_multiple_of(2) {
+        let (first, second) = rest.split_at(rest.len() / 2);
+        if first != second {
+            break;
+        }
+        (times, rest) = (times * 2, first);
+    }
+    (times > 1).then_some(times)
 }
 
 fn bad_blocks(part: &str, bad: u32, all: u32, first: u32, start: u32) -> String {

@@ -24,6 +24,7 @@ pub mod search;
 pub mod strings;
 pub mod sums;
 pub mod template;
+pub mod text;
 pub mod tuya;
 pub mod values;
 pub mod votes;

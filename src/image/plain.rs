@@ -33,7 +33,7 @@ pub fn parts(bytes: &[u8]) -> Vec<Part> {
     let (boot_loader, application) = match kind::recognise(bytes) {
         Kind::Dump | Kind::Qio => (Some(0), BOOT_LOADER_LEN as usize),
         Kind::RotatedDump => (Some(turned_start), 0),
-        Kind::Ua => (None, 0),
+        Kind::Ua | Kind::FromApplication => (None, 0),
         _ => return Vec::new(),
     };
     let part = |name, start: usize, len: u32, address| {

@@ -270,7 +270,7 @@ impl Work {
     }
 
     fn download_area(&mut self, kind: Kind, tuya: &Tuya) {
-        if !matches!(kind, Kind::Dump | Kind::RotatedDump) {
+        if !kind.is_dump() {
             return;
         }
         let start = tuya.map.offset(0x13_2000);
@@ -299,6 +299,7 @@ fn keeps_others(area: &FileArea, tuya: &Tuya, place: Range<usize>, name: &str) -
 fn is_code(kind: Kind, place: &Range<usize>) -> bool {
     match kind {
         Kind::Dump | Kind::Qio => place.start < 0x12_9F70,
+        Kind::FromApplication => place.start < 0x11_8F70,
         Kind::RotatedDump => place.start < 0x11_8F70 || place.start >= 0x1E_F000,
         Kind::Ua => true,
         _ => false,

@@ -88,13 +88,18 @@ pub fn regions(bytes: &[u8]) -> Vec<Region> {
     let flash = kind::in_flash_order(bytes, kind);
     match kind {
         Kind::Dump | Kind::Qio => from_map(&flash, 0, family_of(&flash)),
+        Kind::FromApplication => behind_boot_loader(from_map(&flash, 0, family_of(&flash))),
         Kind::RotatedDump => turned(from_map(&flash, 0, family_of(&flash)), BOOT_LOADER_LEN, len),
         Kind::Ua => from_map(bytes, BOOT_LOADER_LEN, Some(Family::Other)),
         Kind::ConfigOnly => from_map(bytes, TUYA_STORE, Some(Family::Bk7231T)),
         Kind::ObkConfig => vec![Region::new("OpenBeken configuration", Span::new(0, len), RegionKind::Network)],
+        Kind::Uf2 => vec![Region::new("UF2 package", Span::new(0, len), RegionKind::Unknown)],
+        Kind::PinText | Kind::DeviceJson | Kind::Template | Kind::DeviceList => {
+            vec![Region::new(kind.name(), Span::new(0, len), RegionKind::Unknown)]
+        }
         Kind::Ug | Kind::Rbl => vec![Region::new("over-the-air package", Span::new(0, len), RegionKind::Download)],
         Kind::Erased => vec![Region::new("empty", Span::new(0, len), RegionKind::Empty)],
-        Kind::RawCode | Kind::Unknown => joined(split_empty(bytes, unknown(Span::new(0, len)))),
+        Kind::RawCode | Kind::Part | Kind::Unknown => joined(split_empty(bytes, unknown(Span::new(0, len)))),
     }
 }
 
@@ -236,6 +241,16 @@ fn joined(regions: Vec<Region>) -> Vec<Region> {
         }
     }
     joined
+}
+
+/// Flash addresses as the file offsets of a dump without its boot loader.
+fn behind_boot_loader(flash: Vec<Region>) -> Vec<Region> {
+    let behind = |region: Region| {
+        let start = region.span.start.max(BOOT_LOADER_LEN);
+        let span = Span::between(start - BOOT_LOADER_LEN, region.span.end().saturating_sub(BOOT_LOADER_LEN));
+        Region { span, ..region }
+    };
+    joined(flash.into_iter().map(behind).collect())
 }
 
 /// Turns flash addresses into the file offsets of a rotated dump; a region across the seam is cut.

@@ -108,7 +108,7 @@ impl Collection {
     /// Leaves out what stands as a constant in the application: it is in every device with the same firmware.
     fn public(self, bytes: &[u8], kind: Kind, tuya: &Tuya) -> Vec<Known> {
         let start = match kind {
-            Kind::Dump | Kind::RotatedDump | Kind::Qio => tuya.map.offset(BOOT_LOADER_LEN),
+            Kind::Dump | Kind::RotatedDump | Kind::FromApplication | Kind::Qio => tuya.map.offset(BOOT_LOADER_LEN),
             _ => None,
         };
         let code = start.and_then(|start| {

@@ -63,7 +63,7 @@ pub(super) fn views<'a>(bytes: &'a [u8], kind: Kind, tuya: &'a Tuya) -> Vec<View
         bytes: Cow::Borrowed(&block.plain),
     }));
     let app = match kind {
-        Kind::Dump | Kind::RotatedDump | Kind::Qio => tuya.map.offset(BOOT_LOADER_LEN),
+        Kind::Dump | Kind::RotatedDump | Kind::FromApplication | Kind::Qio => tuya.map.offset(BOOT_LOADER_LEN),
         _ => None,
     };
     let app = app.and_then(|start| {

@@ -31,6 +31,7 @@ use super::code::{self, APP_LOGICAL, BLOCK, BLOCK_CODE};
 use super::family::{BOOT_LOADER_LEN, Family};
 use super::finding::Finding;
 use super::kind::Kind;
+use super::text;
 use crate::units::Span;
 
 /// Whether `sector` starts like a key block or a protected block of the store.
@@ -53,6 +54,8 @@ pub enum Source {
     AppImage,
     /// In the open, somewhere in the file.
     PlainText,
+    /// The file is the pin map.
+    Text,
 }
 
 impl Source {
@@ -64,6 +67,7 @@ impl Source {
             Self::FileArea => "the plain file area",
             Self::AppImage => "the decrypted application",
             Self::PlainText => "plain text in the file",
+            Self::Text => "the text itself",
         }
     }
 }
@@ -204,6 +208,10 @@ fn record(bytes: &[u8], map: FlashMap, family: Option<Family>) -> Option<Record>
 
 impl Tuya {
     fn find_param(&self, bytes: &[u8], kind: Kind) -> Option<FoundParam> {
+        if kind.is_text() {
+            let (param, text) = text::pin_map(bytes).filter(|_| matches!(kind, Kind::PinText | Kind::DeviceJson))?;
+            return Some(FoundParam { source: Source::Text, param, text: text.into_bytes(), places: Vec::new() });
+        }
         let whole = |found: &FoundParam| found.param.repairs.is_empty() && !found.param.pairs.is_empty();
         let own: [&dyn Fn() -> Option<FoundParam>; 2] = [&|| self.param_of_store(), &|| self.param_of_files(bytes)];
         let constant: &dyn Fn() -> Option<FoundParam> = &|| param_of_app(bytes, kind, self.map);
@@ -334,7 +342,7 @@ fn param_in_the_open(bytes: &[u8]) -> Option<FoundParam> {
 fn param_of_app(bytes: &[u8], kind: Kind, map: FlashMap) -> Option<FoundParam> {
     let start = match kind {
         Kind::Ua => 0,
-        Kind::Dump | Kind::RotatedDump | Kind::Qio => map.offset(BOOT_LOADER_LEN)?,
+        Kind::Dump | Kind::RotatedDump | Kind::FromApplication | Kind::Qio => map.offset(BOOT_LOADER_LEN)?,
         _ => return None,
     };
     let container = app::container(bytes, u32::try_from(start).ok()?);

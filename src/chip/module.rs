@@ -273,6 +273,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_short_table_of_the_images_layer_has_the_same_modules_chips_and_pins() {
+        use crate::image::template::boards::BOARDS;
+        let of = |module: &Module| {
+            let pins = module.pads.iter().filter_map(|pad| pad.gpio.as_deref()?.strip_prefix('P')?.parse::<u8>().ok());
+            let mut pins: Vec<u8> = pins.collect();
+            pins.sort_unstable();
+            pins.dedup();
+            (module.name.clone(), module.chip.clone(), pins)
+        };
+        let mut long: Vec<_> = modules().iter().map(of).collect();
+        let chip = |board: &crate::image::template::boards::Board| match board.family {
+            crate::image::Family::Other => "BK7231Q".to_owned(),
+            family => family.name().to_owned(),
+        };
+        let mut short: Vec<_> =
+            BOARDS.iter().map(|board| (board.name.to_owned(), chip(board), board.pins.to_vec())).collect();
+        long.sort();
+        short.sort();
+        assert_eq!(long, short);
+    }
+
+    #[test]
     fn every_module_of_the_table_is_there_with_all_its_pads() {
         let table = read_table(TABLE_TEXT).expect("the table parses");
         assert_eq!(table.module.len(), 19);

@@ -194,7 +194,7 @@ pub enum Command {
     },
     /// Make the OpenBeken template of a device from a dump of its factory firmware, with a reason for every line
     Template {
-        /// The dump; or, to have it checked only, the text of a template
+        /// The dump, a part of one, the text of a pin map, or the JSON of a device; or a template, to have it checked
         file: PathBuf,
         /// Whose rules to follow
         #[arg(long, default_value = "recommended")]
@@ -206,7 +206,7 @@ pub enum Command {
         #[arg(long)]
         qr: bool,
         /// Name the five devices most like it from a list: devices.json of OpenBeken's web app
-        /// (left out: the one in the settings)
+        /// (default: the one in the settings, else devices.json in the data folder)
         #[arg(long, value_name = "LIST")]
         r#match: Option<Option<PathBuf>>,
         /// Check this text of a template against the dump

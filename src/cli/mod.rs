@@ -120,6 +120,7 @@ pub fn settings(args: &Args) -> Result<Settings, Problem> {
         settings.theme.clone_from(theme);
     }
     settings.mouse &= !args.no_mouse;
+    settings.find_devices();
     Ok(settings)
 }
 

@@ -14,12 +14,10 @@ use crate::image::template::lint::{self, Checked};
 use crate::image::template::public::PublicList;
 use crate::image::template::qr::{self, Fitting, Look, Unfit};
 use crate::image::template::{Mapping, Template};
+use crate::image::text;
 use crate::problem::{Class, Explain, Problem};
 use crate::store;
 use crate::units::is_utf8;
-
-/// Longest file that may be the text of a template, in bytes.
-const LONGEST_TEXT: usize = 256 * 1024;
 
 /// What is wished for besides the template itself.
 #[derive(Clone, Copy, Default)]
@@ -36,19 +34,26 @@ pub(super) struct Wishes<'a> {
 pub(super) fn template(context: &Context, file: &Path, choice: Choice, wishes: Wishes<'_>) -> Result<(), Failure> {
     let bytes = read(file)?;
     let Wishes { output, qr, list } = wishes;
-    if output.is_none() && is_text(&bytes) {
+    let given = kind::recognise(&bytes) == Kind::Template;
+    if given && output.is_none() && !qr && list.is_none() {
         return check(context, None, file);
     }
     if let Some(output) = output {
         store::must_be_new(output).map_err(Problem::from)?;
     }
+    if list.is_some_and(|list| list.as_os_str().is_empty()) {
+        return Err(no_list().into());
+    }
     let found = inspect::inspect(&bytes);
+    // A template is its own, whatever rules would make one.
+    let choice = if given { Choice::Given } else { choice };
     let chosen = found.template_of(choice).ok_or_else(|| nothing(&found, choice))?;
-    let list = list.map(read).transpose()?;
-    let list = list.map(|text| PublicList::parse(&text)).transpose().map_err(|error| error.explain())?;
+    let list = list.map(read_list).transpose()?;
     let similar = list.as_ref().map(|list| list.similar(chosen));
-    let code = if qr { Some(code_of(chosen, found.device_name())?) } else { None };
-    let entry = chosen.to_database_entry(found.device_name());
+    let own_name = text::device_name(&bytes);
+    let device = found.device_name().or(own_name.as_deref());
+    let code = if qr { Some(code_of(chosen, device)?) } else { None };
+    let entry = chosen.to_database_entry(device);
     if let Some(output) = output {
         store::write_new(output, format!("{entry:#}\n").as_bytes()).map_err(Problem::from)?;
     }
@@ -130,6 +135,35 @@ fn code_of(template: &Template, name: Option<&str>) -> Result<(Fitting, Look), P
     }
 }
 
+/// Reads a list of devices, and says so where the file is something else that can be named.
+fn read_list(path: &Path) -> Result<PublicList, Problem> {
+    let bytes = read(path)?;
+    match kind::recognise(&bytes) {
+        kind @ (Kind::PinText | Kind::DeviceJson | Kind::Template) => Err(Problem::new(
+            Class::Usage,
+            "E778",
+            format!("{} is a {}, not a list of devices", name(path), kind.name()),
+            "--match compares with many devices",
+            WANTED_LIST,
+        )),
+        _ => PublicList::parse(&bytes).map_err(|error| error.explain()),
+    }
+}
+
+/// Where a list of devices comes from.
+const WANTED_LIST: &str = "download devices.json of OpenBeken's web app (github.com/OpenBekenIOT/webapp), then give \
+                           `--match devices.json`; put it into the data folder once, and `--match` alone finds it";
+
+fn no_list() -> Problem {
+    Problem::new(
+        Class::Usage,
+        "E779",
+        "--match needs a list of devices, and there is none",
+        "the settings name none, and there is no devices.json in the data folder",
+        WANTED_LIST,
+    )
+}
+
 fn nothing(found: &Inspection, choice: Choice) -> Problem {
     if choice == Choice::Configured {
         return Problem::new(
@@ -149,21 +183,31 @@ fn nothing(found: &Inspection, choice: Choice) -> Problem {
         "E730",
         format!("no pin map in this file ({})", found.kind.name()),
         format!("{store}; store, file area, application and plain text were searched"),
-        "give a dump of the whole flash, made before another firmware was written",
+        found.without_pins(),
     )
 }
 
 /// `template --check TEXT`, against a dump where there is one.
-pub(super) fn check(context: &Context, dump: Option<&Path>, text: &Path) -> Result<(), Failure> {
+pub(super) fn check(context: &Context, dump: Option<&Path>, file: &Path) -> Result<(), Failure> {
     let found = dump.map(read).transpose()?.map(|bytes| inspect::inspect(&bytes));
     let factory = found.as_ref().and_then(|found| found.template_recommended.as_ref());
     if let (Some(found), None) = (&found, factory) {
         return Err(nothing(found, Choice::By(Mapping::Recommended)).into());
     }
-    let bytes = read(text)?;
+    let bytes = read(file)?;
+    if let other @ (Kind::PinText | Kind::DeviceJson | Kind::DeviceList) = kind::recognise(&bytes) {
+        return Err(Problem::new(
+            Class::Usage,
+            "E777",
+            format!("{} is a {}, not a template", name(file), other.name()),
+            "only the text of a template can be checked",
+            "give it to `bkbench template` alone: that makes a template of it",
+        )
+        .into());
+    }
     let written = String::from_utf8_lossy(&bytes);
     let checked = lint::check(&written, factory);
-    let mut document = json!({"file": name(text), "usable": checked.is_usable()});
+    let mut document = json!({"file": name(file), "usable": checked.is_usable()});
     if let (Some(document), Some(fields)) = (document.as_object_mut(), to_json(&checked)?.as_object()) {
         document.extend(fields.clone());
     }
@@ -199,10 +243,4 @@ fn as_text(checked: &Checked) -> String {
         (_, false) => "not usable as it stands".to_owned(),
     });
     lines.join("\n")
-}
-
-/// Whether a file is text and no image.
-fn is_text(bytes: &[u8]) -> bool {
-    let text = bytes.len() <= LONGEST_TEXT && std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0'));
-    text && !bytes.is_empty() && kind::recognise(bytes) == Kind::Unknown
 }

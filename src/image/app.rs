@@ -132,8 +132,9 @@ fn openbeken_versions(plain: &[u8]) -> Vec<String> {
     let mut versions = Vec::new();
     for at in memmem::find_iter(plain, b"OpenBK7") {
         let end = grow(plain, at, 64, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')).end;
-        let version =
-            std::str::from_utf8(&plain[at..end]).ok().and_then(|text| openbeken_version(text).or_else(|| development(text)));
+        let version = std::str::from_utf8(&plain[at..end])
+            .ok()
+            .and_then(|text| openbeken_version(text).or_else(|| development(text)));
         if let Some(version) = version.filter(|version| !versions.contains(version)) {
             versions.push(version);
         }

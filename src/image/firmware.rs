@@ -110,7 +110,9 @@ pub(super) fn identify_in_order(bytes: &[u8], flash: &[u8]) -> Firmware {
         Kind::Erased => found.error(Finding::ONE_VALUE, format!("every byte is 0x{:02X}", bytes.first().unwrap_or(&0))),
         Kind::RawCode => found.error(Finding::RAW_CODE, "code without CRC blocks: this is what the linker wrote"),
         Kind::Unknown => found.error(Finding::UNKNOWN, "neither firmware nor a dump: no known mark in the file"),
-        Kind::Uf2 => found.error(Finding::UF2, "UF2 package of LibreTiny: unpack it first, it is not for direct writing"),
+        Kind::Uf2 => {
+            found.error(Finding::UF2, "UF2 package of LibreTiny: unpack it first, it is not for direct writing")
+        }
         Kind::PinText | Kind::DeviceJson | Kind::Template | Kind::DeviceList => {
             found.error(Finding::UNKNOWN, format!("{}: a text, and no firmware", kind.name()));
         }

@@ -16,6 +16,7 @@ use super::family::Family;
 use super::finding::Finding;
 use super::firmware::{self, Firmware};
 use super::kind::{self, Kind};
+use super::openbeken::Config;
 use super::rbl::{Place, RblHeader};
 use super::region::{self, Region};
 use super::template::{self, ActiveLevel, Difference, Template};
@@ -67,6 +68,8 @@ pub struct Inspection {
     pub template_recommended: Option<Template>,
     /// The template that OpenBeken's configuration amounts to, where a module runs it already.
     pub template_configured: Option<Template>,
+    /// The template that the file itself is.
+    pub template_given: Option<Template>,
     /// Lines of the recommended template that an importer makes differently.
     pub template_differences: Vec<Difference>,
     /// Active level by GPIO number.
@@ -224,6 +227,7 @@ pub fn inspect_with(bytes: &[u8], secrets: Secrets) -> Inspection {
         (template, template_web_importer) = (Some(made.gui), Some(made.web));
         (template_recommended, template_differences) = (Some(made.recommended), made.differences);
     }
+    let template_given = if kind == Kind::Template { Template::given(bytes) } else { None };
     let template_configured = config.as_ref().map(|config| Template::configured(config, judged.chip));
     let mut problems = judged.problems;
     problems.extend(tuya.problems.iter().cloned());
@@ -231,6 +235,14 @@ pub fn inspect_with(bytes: &[u8], secrets: Secrets) -> Inspection {
         let what = format!("OpenBeken configuration at {}: bad checksum", Address(config.offset as u32));
         Finding::warning(Finding::BAD_CONFIGURATION, what)
     }));
+    let stretch = kind == Kind::Unknown && (!tuya.is_empty() || config.is_some());
+    let kind = if stretch { Kind::Part } else { kind };
+    if stretch || kind.is_text() || judged.chip.is_some() {
+        problems.retain(|problem| problem.code != Finding::UNKNOWN);
+    }
+    let openbeken_password = config.as_ref().is_some_and(Config::has_wifi_password);
+    let wifi_credentials_present =
+        tuya.has_wifi_credentials() || openbeken_password || openbeken::keeps_fast_connect(bytes, tuya.map);
     Inspection {
         schema: 1,
         file: None,
@@ -250,8 +262,9 @@ pub fn inspect_with(bytes: &[u8], secrets: Secrets) -> Inspection {
         template_recommended,
         template_differences,
         template_configured,
+        template_given,
         active_levels: tuya.param.as_ref().map(|found| template::active_levels(&found.param)).unwrap_or_default(),
-        wifi_credentials_present: tuya.has_wifi_credentials(),
+        wifi_credentials_present,
         wifi_credentials: (!tuya.is_empty()).then(|| tuya.wifi_credentials(show)),
         secrets_in_live_kv: tuya.live_secrets(show),
         tuya: tuya.inside(),
@@ -293,7 +306,7 @@ impl Judged {
 }
 
 fn inside(found: &Firmware, flash: &[u8]) -> Option<FirmwareInside> {
-    let dump = matches!(found.kind, Kind::Dump | Kind::RotatedDump);
+    let dump = found.kind.is_dump();
     let rf_tlv = if dump { rf_inside(found.family, flash) } else { None };
     if found.boot_loader.is_none() && found.app.is_none() && rf_tlv.is_none() {
         return None;

@@ -8,6 +8,7 @@ pub mod provisioning;
 
 use std::ops::Range;
 
+use memchr::memmem;
 use serde::Serialize;
 
 use super::bytes::{Address, cut, u32_le};
@@ -15,7 +16,7 @@ use super::family::Family;
 use super::kind::Kind;
 use super::template::roles;
 use super::tuya::FlashMap;
-use crate::units::Span;
+use crate::units::{SECTOR, Span};
 
 /// First bytes of a configuration.
 pub const MAGIC: &[u8; 3] = b"CFG";
@@ -172,6 +173,11 @@ impl Config {
         lines
     }
 
+    /// Whether a Wi-Fi password is set.
+    pub fn has_wifi_password(&self) -> bool {
+        ["wifi_password", "wifi_password2"].iter().any(|wanted| self.secrets().iter().any(|(name, _)| name == wanted))
+    }
+
     /// Whether the start-up command sets a password, a network name or a token.
     pub fn start_up_is_secret(&self) -> bool {
         names_a_secret(&self.start_up())
@@ -216,6 +222,15 @@ impl Config {
     }
 }
 
+/// Whether a configuration as [`Config::inside`] shows it holds a secret of its owner.
+pub fn hides_something(shown: &serde_json::Value) -> bool {
+    let of_owner = TEXTS.iter().filter(|field| field.secret);
+    let texts = of_owner.filter_map(|field| shown[field.name].as_str());
+    texts
+        .chain(shown["start_up_command"].as_str().filter(|text| names_a_secret(text) || *text == "***"))
+        .any(|text| !text.is_empty())
+}
+
 /// White space that a start-up command may hold.
 const fn is_blank(letter: char) -> bool {
     matches!(letter, '\t' | '\r' | '\n')
@@ -245,6 +260,15 @@ pub fn find(bytes: &[u8], kind: Kind, map: FlashMap) -> Option<Config> {
     let places = [Family::Bk7231T, Family::Bk7231N].into_iter().filter_map(Family::config_sector);
     let found: Vec<Config> = places.filter_map(|sector| at(map.offset(sector.start)?)).collect();
     found.into_iter().max_by_key(|config| config.good)
+}
+
+/// Whether OpenBeken's own store keeps what it needs to connect to the network again: its name and key.
+pub fn keeps_fast_connect(bytes: &[u8], map: FlashMap) -> bool {
+    let Some(start) = map.offset(EASY_FLASH.start) else { return false };
+    let store = cut(bytes, start, start.saturating_add(EASY_FLASH.len as usize));
+    let marked = (0..store.len()).step_by(SECTOR as usize).any(|at| cut(store, at + 4, at + 8) == b"EF40");
+    let value = |at: usize| cut(store, at + b"fcdata".len(), at + b"fcdata".len() + 32);
+    marked && memmem::find_iter(store, b"fcdata").any(|at| value(at).iter().any(|byte| !matches!(byte, 0 | 0xFF)))
 }
 
 /// Blanks places of a configuration that starts at `sector[0]`, and puts the right checksum in. A configuration with

@@ -5,6 +5,7 @@ use super::finding::Severity;
 use super::firmware::Firmware;
 use super::inspect::Inspection;
 use crate::image::Family;
+use crate::image::openbeken;
 use crate::units::{Verdict, size_text};
 
 impl Firmware {
@@ -76,6 +77,10 @@ impl Inspection {
                 .enumerate()
                 .map(|(number, text)| line(if number == 0 { "OpenBeken" } else { "" }, text)),
         );
+        if self.is_configured() {
+            lines.push(line("template", "`template FILE --mapping configured`: the module runs OpenBeken as set up here"));
+        }
+        lines.extend(self.secret_lines());
         lines.extend(self.regions.iter().map(|region| {
             let (start, end) = (region.span.start, region.span.end());
             let (size, name) = (size_text(region.span.len.into()), &region.name);
@@ -111,11 +116,25 @@ impl Inspection {
             if !template.commands.is_empty() {
                 lines.push(line("start-up", template.command()));
             }
-        }
-        if self.wifi_credentials_present {
-            lines.push(line("secrets", "Wi-Fi credentials are in this file; `redact` makes a copy to share"));
+            if template.flags != 0 {
+                lines.push(line("flags", template.flags.to_string()));
+            }
+            if !template.tuyamcu {
+                lines.extend(template.notes.iter().map(|note| line("note", note)));
+            }
         }
         lines
+    }
+
+    /// Whether the file may be shared.
+    fn secret_lines(&self) -> Vec<String> {
+        let configured = self.openbeken_config.as_ref().is_some_and(openbeken::hides_something);
+        let what = match (self.wifi_credentials_present, configured || !self.secrets_in_live_kv.is_empty()) {
+            (true, _) => "Wi-Fi credentials are in this file",
+            (false, true) => "names or keys of its owner are in this file",
+            (false, false) => return Vec::new(),
+        };
+        vec![line("secrets", format!("{what}; `redact` makes a copy to share"))]
     }
 }
 

@@ -149,7 +149,11 @@ mod tests {
             "{\"device_configuration\": {\"rl1_pin\": 26, \"rl1_lv\": 1, \"module\": \"WB2S\", \"cr",
         ] {
             let (found, _) = pin_map(text.as_bytes()).expect(text);
-            assert_eq!((found.number("rl1_pin"), found.number("rl1_lv"), found.text("module")), (Some(26), Some(1), Some("WB2S")), "{text}");
+            assert_eq!(
+                (found.number("rl1_pin"), found.number("rl1_lv"), found.text("module")),
+                (Some(26), Some(1), Some("WB2S")),
+                "{text}"
+            );
         }
     }
 

@@ -71,6 +71,11 @@ impl Folders {
         self.data.join("clocks.toml")
     }
 
+    /// The list of public devices, where the user put one.
+    pub fn devices(&self) -> PathBuf {
+        self.data.join("devices.json")
+    }
+
     /// The folder of reports about jobs that changed a chip.
     pub fn reports(&self) -> PathBuf {
         self.data.join("reports")

@@ -75,7 +75,7 @@ pub struct Write {
 pub struct Paths {
     /// Folder of backups; empty for the usual one.
     pub backups: String,
-    /// List of public devices, `devices.json` of OpenBeken's web app; empty for none.
+    /// List of public devices, `devices.json` of OpenBeken's web app; empty for the one in the data folder, if there is one.
     pub devices: String,
 }
 
@@ -213,6 +213,16 @@ impl Settings {
     /// [`StoreError::NoHome`].
     pub fn backups_folder(&self) -> Result<PathBuf, StoreError> {
         Ok(Folders::find()?.backups(&self.paths.backups))
+    }
+
+    /// Takes the list of public devices in the data folder, where the settings name none and it is there.
+    pub fn find_devices(&mut self) {
+        let usual = || Some(Folders::find().ok()?.devices()).filter(|list| list.is_file());
+        if self.paths.devices.is_empty()
+            && let Some(list) = usual()
+        {
+            self.paths.devices = list.display().to_string();
+        }
     }
 
     /// The folder of bookmarks.

@@ -39,6 +39,7 @@ mod strays;
 mod supply;
 mod support;
 mod systems;
+mod texts;
 mod transcripts;
 mod uart;
 mod wiring;

@@ -1,6 +1,7 @@
 //! The templates that a file has, and where each comes from.
 
 use super::Inspection;
+use crate::image::kind::Kind;
 use crate::image::template::{Mapping, Template};
 use crate::image::tuya::Source;
 
@@ -11,18 +12,21 @@ pub enum Choice {
     By(Mapping),
     /// What OpenBeken's configuration on the module has set.
     Configured,
+    /// The file is a template.
+    Given,
 }
 
 impl Choice {
     /// All, in the order of preference.
-    pub const ALL: [Self; 4] =
-        [Self::By(Mapping::Recommended), Self::By(Mapping::Gui), Self::By(Mapping::Web), Self::Configured];
+    pub const ALL: [Self; 5] =
+        [Self::By(Mapping::Recommended), Self::By(Mapping::Gui), Self::By(Mapping::Web), Self::Configured, Self::Given];
 
     /// The name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::By(mapping) => mapping.name(),
             Self::Configured => "configured",
+            Self::Given => "given",
         }
     }
 }
@@ -35,6 +39,7 @@ impl Inspection {
             Choice::By(Mapping::Gui) => self.template.as_ref(),
             Choice::By(Mapping::Web) => self.template_web_importer.as_ref(),
             Choice::Configured => self.template_configured.as_ref(),
+            Choice::Given => self.template_given.as_ref(),
         }
     }
 
@@ -48,11 +53,28 @@ impl Inspection {
         self.firmware.as_ref()?.app.as_ref()?.app_name.as_deref()
     }
 
+    /// What to do next where the file names no pins.
+    pub fn without_pins(&self) -> &'static str {
+        let configured = self.template_configured.as_ref().is_some_and(|made| !made.lines.is_empty());
+        match self.kind {
+            _ if configured => {
+                "give --mapping configured: the module runs OpenBeken, and its configuration names the pins"
+            }
+            Kind::DeviceList => "give a dump or a pin map, and this list with --match",
+            kind if kind.is_dump() => {
+                "find the pins on the running module with `bkbench pins`, or look for the device by its name in OpenBeken's \
+                 device list; `bkbench inspect` shows the data points where a second processor has the pins"
+            }
+            _ => "give a dump of the whole flash, made before another firmware was written",
+        }
+    }
+
     /// Where a template comes from, in words.
     pub fn source_of(&self, choice: Choice) -> &'static str {
         let pin_map = self.tuya.as_ref().and_then(|tuya| tuya.user_param_key_source);
         match choice {
             Choice::Configured => "OpenBeken's configuration",
+            Choice::Given => "the text itself",
             Choice::By(_) => pin_map.map_or("the Tuya store, which names no pins", Source::name),
         }
     }

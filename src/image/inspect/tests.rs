@@ -96,3 +96,103 @@ fn the_mac_address_never_appears() {
         }
     }
 }
+
+fn more(name: &str) -> Option<Vec<u8>> {
+    let path = samples::folder("dumps-more").join(name);
+    let found = std::fs::read(&path).ok();
+    if found.is_none() {
+        eprintln!("SKIPPED: no {}; set BKBENCH_SAMPLES", path.display());
+    }
+    found
+}
+
+#[test]
+fn a_configured_module_shows_its_pins_flags_and_command_and_no_secret() {
+    let Some(bytes) = more("openbeken-configured-bl0942-t.bin") else { return };
+    let found = inspect(&bytes);
+    let config = found.openbeken_config.as_ref().expect("a configuration");
+    let (text, json) = (found.text(), serde_json::to_value(&found).unwrap());
+    let command = config["start_up_command"].as_str().unwrap();
+    assert!(!command.is_empty() && text.contains(command.lines().next().unwrap()), "the start-up command shows");
+    for pin in config["pins"].as_array().unwrap() {
+        let shown = format!("P{} {};{}", pin["pin"], pin["role"].as_str().unwrap(), pin["channel"]);
+        assert!(text.contains(&shown), "{shown} in:\n{text}");
+    }
+    assert!(text.contains(&format!("flags {}", config["flags"])) && text.contains("--mapping configured"), "{text}");
+    assert_eq!(json["openbeken_config"]["flags"], config["flags"]);
+    // What the owner typed does not show, in neither form.
+    let shown = inspect_with(&bytes, Secrets::Shown).openbeken_config.unwrap();
+    for name in ["wifi_ssid", "wifi_password", "wifi_ssid2", "wifi_password2", "web_password", "mqtt_host", "mqtt_password"] {
+        let value = shown[name].as_str().unwrap_or_default();
+        if value.len() > 4 {
+            assert!(!text.contains(value) && !json.to_string().contains(value), "{name} shows");
+        }
+    }
+    let password = ["wifi_password", "wifi_password2"].iter().any(|name| shown[*name].as_str().is_some_and(|text| !text.is_empty()));
+    assert_eq!(found.wifi_credentials_present, password);
+    assert!(text.contains("secrets"), "{text}");
+    assert!(found.openbeken.is_some(), "its development build has a name");
+}
+
+#[test]
+fn other_chips_have_no_partitions_made_of_log_text_and_no_missing_header() {
+    let Ok(entries) = std::fs::read_dir(samples::folder("firmware-more")) else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let found = inspect(&std::fs::read(&path).unwrap());
+        let partitions = found.firmware.iter().filter_map(|inside| inside.bootloader.as_ref()).flat_map(|found| &found.partitions);
+        for partition in partitions {
+            assert!(["bootloader", "app", "download"].contains(&partition.name.as_str()), "{}: {partition:?}", path.display());
+        }
+        let codes: Vec<&str> = found.problems.iter().map(|problem| problem.code).collect();
+        assert!(!codes.contains(&Finding::NO_HEADER), "{}: {:?}", path.display(), found.problems);
+    }
+}
+
+#[test]
+fn a_flash_read_twice_or_without_its_boot_loader_is_named() {
+    let Some(sample) = samples::dump("lspa9-clone-first-n") else { return };
+    let codes = |bytes: &[u8]| inspect(bytes).problems.into_iter().map(|problem| problem.code).collect::<Vec<_>>();
+    let whole = inspect(&sample.bytes);
+    let twice = [&sample.bytes[..], &sample.bytes[..]].concat();
+    assert_eq!(codes(&twice), [Finding::REPEATED]);
+    let rest = inspect(&sample.bytes[0x11000..]);
+    assert_eq!(rest.problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), [Finding::FROM_APPLICATION]);
+    assert_eq!((rest.kind, rest.chip, rest.verdict), (Kind::FromApplication, whole.chip, Verdict::Proven));
+    assert_eq!(rest.template_recommended, whole.template_recommended);
+    let store = |inspection: &Inspection| inspection.tuya.as_ref().unwrap().storage_flash_offset;
+    assert_eq!(store(&rest), store(&whole));
+    let shifted: Vec<_> = whole.regions.iter().skip(1).map(|region| (region.name.clone(), region.span.start - 0x11000)).collect();
+    assert_eq!(rest.regions.iter().map(|region| (region.name.clone(), region.span.start)).collect::<Vec<_>>(), shifted);
+}
+
+#[test]
+fn a_part_of_a_dump_is_called_so_and_its_pins_are_those_of_the_whole() {
+    let Some(sample) = samples::dump("lspa9-clone-first-n") else { return };
+    let whole = inspect(&sample.bytes);
+    for start in [0x1E_0000, 0x1E_D800] {
+        let part = inspect(&sample.bytes[start..]);
+        assert_eq!((part.kind, &part.problems[..]), (Kind::Part, &[][..]), "{start:#X}");
+        let pins = |inspection: &Inspection| inspection.template_recommended.as_ref().unwrap().pins();
+        assert_eq!(pins(&part), pins(&whole), "{start:#X}");
+    }
+}
+
+#[test]
+fn pins_are_read_from_whatever_text_has_them() {
+    for (text, kind) in [
+        ("{rl1_pin:26,rl1_lv:1,bt1_pin:10,bt1_lv:0,module:WB2S,crc:104,}", Kind::PinText),
+        (r#"{"rl1_pin": 26, "rl1_lv": 1, "bt1_pin": 10, "bt1_lv": 0, "module": "WB2S"}"#, Kind::PinText),
+        (r#"{"device_configuration": {"rl1_pin": 26, "rl1_lv": 1, "bt1_pin": 10, "bt1_lv": 0, "module": "WB2S"}}"#, Kind::DeviceJson),
+    ] {
+        let found = inspect(text.as_bytes());
+        assert_eq!((found.kind, found.problems.len(), found.chip), (kind, 0, Some(Family::Bk7231T)), "{text}");
+        let pins = found.template_recommended.expect("a template").pins();
+        assert_eq!(serde_json::to_string(&pins).unwrap(), r#"{"10":"Btn;1","26":"Rel;1"}"#, "{text}");
+    }
+    let template = inspect(br#"{"chip": "BK7231N", "board": "CB2S", "pins": {"26": "Rel;1"}, "command": "startDriver NTP"}"#);
+    assert_eq!((template.kind, template.choices()), (Kind::Template, vec![Choice::Given]));
+    let given = template.template_given.unwrap();
+    assert_eq!((given.lines[0].value().as_str(), given.command().as_str()), ("Rel;1", "startDriver NTP"));
+    let package = inspect(&[&kind::UF2_MAGIC[..], &[0; 504]].concat());
+    assert_eq!((package.kind, package.problems[0].code), (Kind::Uf2, Finding::UF2));
+}

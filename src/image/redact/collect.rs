@@ -10,6 +10,9 @@ use crate::image::rf;
 use crate::image::tuya::Tuya;
 use crate::image::tuya::secrets::{self, Secrecy};
 
+/// Fields of `gw_di` that name the product and not the device.
+const PRODUCT_KEYS: [&str; 3] = ["pk", "firmk", "s_id"];
+
 /// A secret value.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Known {
@@ -53,7 +56,7 @@ pub(super) fn known(bytes: &[u8], kind: Kind, tuya: &Tuya) -> Vec<Known> {
         let block = tuya.map.offset(span.start).and_then(|at| rf::find(bytes, at as u32));
         found.add("MAC address", &block.and_then(|block| block.mac).unwrap_or_default());
     }
-    found.public(bytes, kind, tuya)
+    found.without_product_keys(tuya).public(bytes, kind, tuya)
 }
 
 #[derive(Default)]
@@ -103,6 +106,22 @@ impl Collection {
                 }
             }
         }
+    }
+
+    /// Leaves out the keys of the product and its firmware: every device of the kind has them, `gw_di` keeps them, and
+    /// the factory writes them into fields of its own too.
+    fn without_product_keys(mut self, tuya: &Tuya) -> Self {
+        let entries = tuya.store.iter().flat_map(|store| &store.entries).filter(|entry| entry.name == "gw_di");
+        let mut open: Vec<&[u8]> = Vec::new();
+        for entry in entries {
+            let of_product = |name: &[u8]| PRODUCT_KEYS.iter().any(|key| key.as_bytes() == name);
+            let texts = secrets::json_texts(&entry.value).into_iter();
+            let texts = texts.filter(|text| of_product(&entry.value[text.name.clone()]));
+            open.extend(texts.map(|text| &entry.value[text.text]));
+        }
+        let network = |kind: &str| ["ssid", "passwd", "pwsd", "password", "network name"].contains(&kind);
+        self.found.retain(|known| network(&known.kind) || !open.contains(&known.value.as_slice()));
+        self
     }
 
     /// Leaves out what stands as a constant in the application: it is in every device with the same firmware.

@@ -249,3 +249,50 @@ fn cut_and_damaged_samples_are_redacted_without_panic_and_proven() {
         }
     }
 }
+
+/// Writes another text of the same length over a field of a value of the store, and puts every checksum right.
+fn overwrite(bytes: &mut [u8], (name, field): (&str, &[u8]), text: &[u8]) {
+    let store = tuya::read(bytes, kind::recognise(bytes), None).store.expect("a store");
+    let entry = store.value(name).expect("the value");
+    let texts = secrets::json_texts(&entry.value);
+    let place = texts.iter().find(|text| entry.value[text.name.clone()] == *field).expect("the field").text.clone();
+    assert_eq!(place.len(), text.len(), "the field keeps its length");
+    let mut value = entry.value.clone();
+    value[place].copy_from_slice(text);
+    let mut pieces = vec![(entry.index, tuya::cipher::sum(&value).to_le_bytes().to_vec())];
+    let mut done = 0;
+    for place in &entry.places {
+        pieces.push((place.start as usize, value[done..done + place.len as usize].to_vec()));
+        done += place.len as usize;
+    }
+    for block in &store.blocks {
+        let mut plain = block.plain.clone();
+        for (offset, piece) in &pieces {
+            if let Some(at) = offset.checked_sub(block.offset).filter(|at| at + piece.len() <= plain.len()) {
+                plain[at..at + piece.len()].copy_from_slice(piece);
+            }
+        }
+        let sum = tuya::cipher::sector_sum(&plain).to_le_bytes();
+        plain[4..8].copy_from_slice(&sum);
+        let sealed = tuya::cipher::encrypt(&store.data_key(), &plain);
+        bytes[block.offset..block.offset + sealed.len()].copy_from_slice(&sealed);
+    }
+}
+
+#[test]
+fn a_product_key_that_the_factory_wrote_into_a_field_of_its_own_is_no_secret() {
+    let Some(mut sample) = samples::dump("lspa9-clone-first-n") else { return };
+    let shown = serde_json::to_value(inspect_with(&sample.bytes, Secrets::Shown)).unwrap();
+    let secret = |path: &str| {
+        let mut all = shown["secrets_in_live_kv"].as_array().unwrap().iter();
+        all.find(|secret| secret["path"] == path).and_then(|secret| secret["value"].as_str()).unwrap().to_owned()
+    };
+    let factory = secret("gw_bi.fac_pin");
+    overwrite(&mut sample.bytes, ("gw_di", b"pk"), factory.as_bytes());
+    let (copy, report) = redact(&sample.bytes, Options::default());
+    assert!(report.proof.holds(), "{:?}", report.proof.left);
+    let (after, before) = (inspect(&copy), inspect(&sample.bytes));
+    assert!(after.secrets_in_live_kv.is_empty() && !before.secrets_in_live_kv.is_empty());
+    let key = |inspection: &crate::image::inspect::Inspection| inspection.tuya.as_ref().unwrap().device_info.clone();
+    assert!(key(&after).unwrap()["pk"] == key(&before).unwrap()["pk"], "the product key is kept");
+}

@@ -61,7 +61,9 @@ mod tests {
 
     #[test]
     fn a_module_is_found_however_its_name_is_written() {
-        for (name, found) in [("cb3s", Some("CB3S")), ("WB2L-M1", Some("WB2L_M1")), ("CBU-IPEX", Some("CBU")), ("WR3", None)] {
+        for (name, found) in
+            [("cb3s", Some("CB3S")), ("WB2L-M1", Some("WB2L_M1")), ("CBU-IPEX", Some("CBU")), ("WR3", None)]
+        {
             assert_eq!(by_name(name).map(|board| board.name), found, "{name}");
         }
         assert!(by_name("CB3S").is_some_and(|board| board.has(24) && !board.has(19)));

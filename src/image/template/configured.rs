@@ -1,8 +1,7 @@
-//! The template of a module that runs OpenBeken already: what its configuration has set, as an entry for the device
-//! list.
+//! Templates that are there already: what OpenBeken's configuration on a module has set, and a template's text.
 
-use super::roles::ROLES;
-use super::{Line, Template};
+use super::roles::{ROLES, Spelling, by_name};
+use super::{Line, Template, lint};
 use crate::image::family::Family;
 use crate::image::openbeken::Config;
 
@@ -34,5 +33,31 @@ impl Template {
             template.commands.extend(Some(config.start_up()).filter(|command| !command.is_empty()));
         }
         template
+    }
+
+    /// The template that a text is; what cannot be read of it is left out, and what the linter says is a note.
+    pub fn given(bytes: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(bytes);
+        let text = text.trim_start_matches('\u{feff}');
+        let checked = lint::check(text, None);
+        let whole: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+        let word = |name: &str| whole[name].as_str().map(str::to_owned).filter(|word| !word.is_empty());
+        let line = |(pin, value): (&u8, &String)| {
+            let mut parts = value.split(';');
+            let (Spelling::Right(role) | Spelling::Odd(role)) = by_name(parts.next()?) else { return None };
+            let channel = parts.next().and_then(|channel| channel.parse().ok()).unwrap_or(0);
+            let key = format!("pin {pin}");
+            Some(Line { pin: *pin, role, channel, reason: format!("{key}: as the template says"), key })
+        };
+        Some(Self {
+            chip: word("chip"),
+            board: word("board"),
+            lines: checked.pins.iter().filter_map(line).collect(),
+            commands: word("command").into_iter().collect(),
+            flags: word("flags").and_then(|flags| flags.parse().ok()).unwrap_or(0),
+            tuyamcu: text.to_lowercase().contains("tuyamcu"),
+            notes: checked.lints.into_iter().map(|lint| format!("line {}: {}", lint.line, lint.what)).collect(),
+        })
+        .filter(|given| !given.lines.is_empty() || given.tuyamcu || !given.commands.is_empty())
     }
 }

@@ -14,6 +14,10 @@ const UART2: [u8; 2] = [0, 1];
 const CURTAIN: [&str; 6] =
     ["percent_ctrl1", "travel_calibra1", "trav_t_set", "travel_t1", "reverse_ctrl1", "dev_ctrl1"];
 
+/// What a dump does not tell: whether the second processor switches the Wi-Fi module off to save a battery.
+pub const LOW_POWER: &str = "on batteries the second processor switches the Wi-Fi module on only to report: then add \
+                             startDriver tmSensor behind startDriver TuyaMCU. Nothing in the file tells, not checked";
+
 /// Adds what the device needs.
 pub fn add(param: &UserParam, template: &mut Template) {
     meter(param, template);
@@ -43,6 +47,7 @@ fn meter(param: &UserParam, template: &mut Template) {
     let (driver, what) = match kind {
         Some(2) => ("CSE7766", "chip_type 2 is a serial meter of the HLW8032 and CSE7766 kind, likely"),
         Some(3) => ("BL0942", "chip_type 3 is a BL0942 on the serial port, likely"),
+        Some(4) => ("BL0942", "chip_type 4 is a BL0942 in LibreTiny's list of keys, unsure"),
         None if wires => ("BL0942", "a serial meter without chip_type: a BL0942 is the usual one, unsure"),
         _ => return,
     };
@@ -69,7 +74,9 @@ fn uart(param: &UserParam, template: &mut Template) {
         };
         template.notes.push(format!("flag 26: the meter is on UART2 (P1 and P0); {how}"));
     } else if let Some(key) = on_first {
-        template.notes.push(format!("{key} is on a pin of UART1, where the meter's driver listens; one of them is wrong"));
+        template
+            .notes
+            .push(format!("{key} is on a pin of UART1, where the meter's driver listens; one of them is wrong"));
     }
 }
 
@@ -86,7 +93,9 @@ fn battery(param: &UserParam, template: &mut Template) {
                  the driver's own (2.29), unsure"
             ));
         }
-        _ => template.notes.push("startDriver Battery: no min_V and max_V; its own limits are 2000 and 3000 mV".to_owned()),
+        _ => template
+            .notes
+            .push("startDriver Battery: no min_V and max_V; its own limits are 2000 and 3000 mV".to_owned()),
     }
     if let Some(Line { pin, channel, .. }) = template.lines.iter().find(|line| line.role.starts_with("dInput")) {
         let text = format!(

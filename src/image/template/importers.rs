@@ -183,7 +183,8 @@ fn line(param: &UserParam, rule: &Rule, key: &str, value: &Value) -> Option<Line
 fn marked(param: &UserParam, known: impl Fn(&TwoWire) -> bool) -> Option<&'static TwoWire> {
     WIRES.iter().find_map(|key| param.get(key))?;
     // The web importer knows one key more.
-    let there = |driver: &TwoWire, key: &&str| driver.marks.contains(key) || (*key == "2335ccur" && driver.name == "SM2235");
+    let there =
+        |driver: &TwoWire, key: &&str| driver.marks.contains(key) || (*key == "2335ccur" && driver.name == "SM2235");
     let keys = || param.pairs.iter().map(|(key, _)| key.as_str());
     TWO_WIRE.iter().find(|driver| known(driver) && keys().any(|key| there(driver, &key)))
 }

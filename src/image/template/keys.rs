@@ -248,7 +248,9 @@ mod tests {
         for pin in ["pir_pin", "ledpin", "rlypin9x_pin", "alarmpin2", "fan_io", "dbg_tx", "red_pin"] {
             assert!(meaning(pin, |_| false).is_some(), "{pin}");
         }
-        for other in ["pirlduty", "k2sfunc", "crc", "netled_reuse", "onoff_type", "irk1val", "category", "reset_t", "bt_type"] {
+        for other in
+            ["pirlduty", "k2sfunc", "crc", "netled_reuse", "onoff_type", "irk1val", "category", "reset_t", "bt_type"]
+        {
             assert_eq!(meaning(other, |_| false), None, "{other}");
         }
         assert_eq!(meaning("pump", |level| level == "pump_lv"), Some(Meaning::Unknown), "it has a level");

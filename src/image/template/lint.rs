@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Template;
-use super::limits::{HIGHEST_CHANNEL, HIGHEST_PIN};
+use super::limits::{self, HIGHEST_CHANNEL, HIGHEST_PIN};
 use super::roles::{self, Spelling};
+use super::{Template, boards};
+use crate::image::family::Family;
 use crate::image::finding::Severity;
+use crate::image::tuya::module_family;
 use scan::{Node, Scanned};
 
 /// Something wrong with a template.
@@ -50,7 +52,7 @@ const REQUIRED: [&str; 5] = ["vendor", "name", "chip", "board", "pins"];
 /// from it are named.
 pub fn check(text: &str, factory: Option<&Template>) -> Checked {
     let Scanned { root, errors } = scan::scan(text);
-    let mut checker = Checker { text, lints: Vec::new(), pins: BTreeMap::new() };
+    let mut checker = Checker { text, lints: Vec::new(), pins: BTreeMap::new(), chip: None, board: None };
     for error in errors {
         checker.error(error.at, error.what, error.remedy);
     }
@@ -58,6 +60,7 @@ pub fn check(text: &str, factory: Option<&Template>) -> Checked {
         Some(Node::Object { pairs, .. }) => checker.device(pairs),
         _ => checker.error(0, "no template in the text", "paste the whole text, from { to }"),
     }
+    checker.board();
     checker.meter_pins(factory);
     if let Some(factory) = factory {
         checker.compare(factory);
@@ -78,6 +81,8 @@ struct Checker<'a> {
     text: &'a str,
     lints: Vec<(usize, Lint)>,
     pins: BTreeMap<u8, Pin>,
+    chip: Option<(usize, String)>,
+    board: Option<(usize, String)>,
 }
 
 impl Checker<'_> {
@@ -106,6 +111,11 @@ impl Checker<'_> {
         for (number, pair) in pairs.iter().enumerate() {
             if pairs[..number].iter().any(|earlier| earlier.name == pair.name) {
                 self.error(pair.at, format!("{} stands here twice", pair.name), "remove one of them");
+            }
+            match (pair.name.as_str(), &pair.value) {
+                ("chip", Node::Text { text, .. }) => self.chip = Some((pair.at, text.clone())),
+                ("board", Node::Text { text, .. }) => self.board = Some((pair.at, text.clone())),
+                _ => {}
             }
             match (pair.name.as_str(), &pair.value) {
                 ("pins", Node::Object { pairs, .. }) => self.pins(pairs),
@@ -189,6 +199,50 @@ impl Checker<'_> {
         let channels: Vec<String> = numbers.iter().map(u8::to_string).collect();
         let value = [&[role.unwrap_or(name).to_owned()], &channels[..]].concat().join(";");
         Pin { at, role, channel: numbers.first().copied(), value }
+    }
+
+    /// Chip, module and pins belong together.
+    fn board(&mut self) {
+        let chip = self.chip.take();
+        let family = chip.as_ref().and_then(|(_, chip)| {
+            [Family::Bk7231T, Family::Bk7231N]
+                .into_iter()
+                .find(|family| chip.trim().eq_ignore_ascii_case(family.name()))
+        });
+        let board = self.board.take();
+        let known = board.as_ref().and_then(|(_, board)| boards::by_name(board));
+        let of_board = known
+            .map(|board| board.family)
+            .or_else(|| module_family(&board.as_ref()?.1))
+            .filter(|family| *family != Family::Other);
+        if let (Some((at, _)), Some((_, name)), Some(family), Some(of_board)) = (&chip, &board, family, of_board)
+            && family != of_board
+        {
+            let what = format!("board {name} has a {of_board}, and chip says {family}");
+            self.warning(*at, what, format!("write chip {of_board}, or the board that is in the device"));
+        }
+        let lacking = known.map(|board| {
+            let pins = self.pins.iter().filter(|(pin, _)| !board.has(**pin));
+            (board.name, pins.map(|(pin, found)| (*pin, found.at)).collect::<Vec<_>>())
+        });
+        for (name, (pin, at)) in
+            lacking.into_iter().flat_map(|(name, pins)| pins.into_iter().map(move |pin| (name, pin)))
+        {
+            let remedy = "check the number of the pin, and the board";
+            self.warning(at, format!("pin {pin}: a {name} has no pad for it"), remedy);
+        }
+        let Some(family) = family.or(of_board) else { return };
+        let misfits: Vec<(usize, String)> = self
+            .pins
+            .iter()
+            .filter_map(|(pin, found)| {
+                let role = roles::number_of(found.role?)?;
+                limits::check(family, *pin, role, [0, 0]).err().map(|misfit| (found.at, misfit.to_string()))
+            })
+            .collect();
+        for (at, what) in misfits {
+            self.error(at, what, "give the role to a pin that has it, or another role to this pin");
+        }
     }
 
     /// CF, CF1 and SEL belong together, and an inverted SEL is rare.
@@ -309,6 +363,24 @@ mod tests {
             assert!(found.iter().any(|what| what.contains(part)), "{part} in {found:?}");
         }
         assert!(!check("hello", None).is_usable());
+    }
+
+    #[test]
+    fn chip_board_and_pins_have_to_go_together() {
+        for (from, to, what) in [
+            ("BK7231T", "BK7231N", "board WB2S has a BK7231T, and chip says BK7231N"),
+            ("WB2S", "CB3S", "board CB3S has a BK7231N, and chip says BK7231T"),
+            ("WB2S", "CBXYZ", "board CBXYZ has a BK7231N, and chip says BK7231T"),
+            ("\"26\": \"Rel;1\"", "\"14\": \"Rel;1\"", "pin 14: a WB2S has no pad for it"),
+            ("\"26\": \"Rel;1\"", "\"10\": \"PWM;1\"", "P10 cannot be PWM"),
+            ("\"26\": \"Rel;1\"", "\"26\": \"BAT_ADC;1\"", "P26 cannot be BAT_ADC"),
+        ] {
+            let found = whats(&GOOD.replace(from, to));
+            assert!(found.iter().any(|found| found.contains(what)), "{what} in {found:?}");
+        }
+        for (from, to) in [("WB2S", "on PCB"), ("BK7231T", "BL602"), ("\"26\": \"Rel;1\"", "\"26\": \"PWM_n;1\"")] {
+            assert_eq!(whats(&GOOD.replace(from, to)), [] as [String; 0], "{to}");
+        }
     }
 
     proptest! {

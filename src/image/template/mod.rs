@@ -207,6 +207,7 @@ pub fn templates(tuya: &Tuya, family: Option<Family>) -> Option<Templates> {
             add_tuyamcu(&mut template, mapping, tuya.baud());
         }
         if mapping == Mapping::Recommended {
+            template.notes.extend(tuya.is_tuyamcu().then(|| device::LOW_POWER.to_owned()));
             in_one_line(&mut template.commands);
         }
         template

@@ -74,8 +74,11 @@ impl Maker<'_> {
         let of_kind = |letter: char| kind.is_none_or(|kind| kind.contains(letter));
         // Only where every colour that the light has is there, the others are surely left over from a default.
         let whole = COLOURS.iter().all(|(letter, key)| !of_kind(*letter) || kind.is_none() || has(key));
-        let absent: Vec<&str> =
-            COLOURS.iter().filter(|(letter, key)| whole && !of_kind(*letter) && has(key)).map(|(_, key)| *key).collect();
+        let absent: Vec<&str> = COLOURS
+            .iter()
+            .filter(|(letter, key)| whole && !of_kind(*letter) && has(key))
+            .map(|(_, key)| *key)
+            .collect();
         let there: Vec<&str> =
             COLOURS.iter().map(|(_, key)| *key).filter(|key| has(key) && !absent.contains(key)).collect();
         let both_whites = there.contains(&"c_pin") && there.contains(&"w_pin");
@@ -185,7 +188,13 @@ impl Maker<'_> {
     }
 
     /// A coil whose other coil is missing is an ordinary relay.
-    fn coil(&mut self, key: &str, within: u8, usual: (&'static str, Kind), reason: &mut String) -> (&'static str, Kind) {
+    fn coil(
+        &mut self,
+        key: &str,
+        within: u8,
+        usual: (&'static str, Kind),
+        reason: &mut String,
+    ) -> (&'static str, Kind) {
         let both = ["rl_on", "rl_off"].iter().all(|coil| self.param.get(&format!("{coil}{within}_pin")).is_some());
         let level = raw_level(self.param, key);
         if both {
@@ -205,12 +214,16 @@ impl Maker<'_> {
         for key in WIRES {
             let Some(number) = self.param.number(key) else { continue };
             let Some(told) = driver else {
-                self.note(format!("{key}, pin {number}: a two-wire light driver that nothing in the pin map names"));
+                let what = match self.param.number("dmod") {
+                    // The one of Tuya's drivers that OpenBeken does not know.
+                    Some(1) => "the two-wire light driver is an SM16726B, and OpenBeken has no driver for it",
+                    _ => "a two-wire light driver that nothing in the pin map names",
+                };
+                self.note(format!("{key}, pin {number}: {what}"));
                 continue;
             };
             let Some(pin) = self.pin(key, number) else { continue };
-            let (role, what) =
-                if key == WIRES[0] { (told.driver.clock, "clock") } else { (told.driver.data, "data") };
+            let (role, what) = if key == WIRES[0] { (told.driver.clock, "clock") } else { (told.driver.data, "data") };
             let tells = if told.by_currents { "which its currents tell" } else { "likely, which dmod tells" };
             let reason = format!("{key}: {what} of the light driver {}, {tells}", told.driver.name);
             self.place(Draft { line: Line { pin, role, channel: 0, key: key.to_owned(), reason }, kind: Kind::Light });
@@ -253,7 +266,11 @@ impl Maker<'_> {
     }
 
     fn finish(mut self, colours: &Colours, driver: Option<Told>) -> Template {
-        let family = if self.template.chip.as_deref() == Some(Family::Bk7231N.name()) { Family::Bk7231N } else { Family::Bk7231T };
+        let family = if self.template.chip.as_deref() == Some(Family::Bk7231N.name()) {
+            Family::Bk7231N
+        } else {
+            Family::Bk7231T
+        };
         let light = self.drafts.values().any(|draft| draft.kind == Kind::Light);
         let drafts = std::mem::take(&mut self.drafts);
         let mut lines: Vec<Line> = Vec::new();

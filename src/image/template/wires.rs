@@ -203,7 +203,8 @@ impl TwoWire {
         let values = both.map(|(what, key, value, most, usual)| match value {
             Some(value) => self.fitting(&mut said.notes, (what, key), value, pair.unit, most),
             None => {
-                said.notes.push(format!("{}: no current for {what}; {usual} is what the firmware starts with", self.name));
+                said.notes
+                    .push(format!("{}: no current for {what}; {usual} is what the firmware starts with", self.name));
                 usual
             }
         });
@@ -218,7 +219,10 @@ impl TwoWire {
             _ => value,
         };
         if unit != self.unit {
-            let text = format!("{key}: {value} mA is code {coded} of the {}, which counts from 10 mA in steps of 5", self.name);
+            let text = format!(
+                "{key}: {value} mA is code {coded} of the {}, which counts from 10 mA in steps of 5",
+                self.name
+            );
             notes.push(text);
         }
         if coded > most {

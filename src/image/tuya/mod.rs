@@ -166,7 +166,7 @@ impl Tuya {
 }
 
 /// The family of a Tuya module by its name (formats.md §6): W is T, C and T34 are N, WR and CR are Realtek.
-fn module_family(module: &str) -> Option<Family> {
+pub fn module_family(module: &str) -> Option<Family> {
     match module.as_bytes() {
         [b'W' | b'C', b'R', ..] => Some(Family::Other),
         [b'W', ..] => Some(Family::Bk7231T),

@@ -1,6 +1,7 @@
 //! The Config tab: pins, reasons and the template of a dump, and the ways out of the program.
 
 use bkbench::image::template::lint;
+use bkbench::tui::msg::Msg;
 
 use super::desk::Desk;
 use crate::support::{folder, sample};
@@ -115,4 +116,29 @@ fn a_dump_without_pins_says_what_it_holds_instead() {
     desk.keys("w").shows("there is no template");
     let Some(desk) = opened("elegrp-dpr10-tuyamcu-n") else { return };
     desk.shows("no pins: a second processor has them").shows("startDriver TuyaMCU");
+}
+
+#[test]
+fn a_pasted_pin_map_becomes_a_template_and_anything_else_is_not_linted() {
+    let mut desk = Desk::new(None);
+    desk.keys("6").shows("No dump is open.");
+    desk.hears(Msg::Paste("{module:CB2S,rl1_pin:26,rl1_lv:1,bt1_pin:10,bt1_lv:0,crc:104,}".to_owned()));
+    desk.shows("from the text itself").shows("Rel;1").shows("Btn;1");
+    desk.keys("m").shows("as the desktop flasher makes it");
+    desk.hears(Msg::Paste("dear diary".to_owned()));
+    desk.shows("not checked").shows("neither a template nor a pin map");
+    desk.keys("esc").shows("from the text itself").keys("esc").shows("No dump is open.");
+    desk.hears(Msg::Paste(r#"{"device_configuration": {"rl1_pin": 26, "rl1_lv": 0, "module": "WB2S"}}"#.to_owned()));
+    desk.shows("Rel_n;1");
+}
+
+#[test]
+fn a_long_list_of_complaints_scrolls_to_its_end() {
+    let mut desk = Desk::new(None);
+    let pins: Vec<String> = (0..24).map(|pin| format!("\"{pin}\": \"Nonsense;{pin}\"")).collect();
+    desk.keys("6").hears(Msg::Paste(format!("{{\"pins\": {{{}}}}}", pins.join(", "))));
+    desk.shows("not usable as it stands").shows("more: ↓");
+    assert!(!desk.screen().contains("pin 23: "), "{}", desk.screen());
+    desk.keys("pgdn pgdn pgdn pgdn pgdn pgdn").shows("pin 23: ").shows("the end: ↑");
+    desk.keys("pgup pgup pgup pgup pgup pgup").shows("not usable as it stands");
 }

@@ -3,6 +3,7 @@
 mod view;
 
 use std::cell::Cell;
+use std::path::Path;
 use std::sync::Arc;
 
 use crossterm::event::KeyEvent;
@@ -10,7 +11,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{Tab, TabId};
-use crate::image::inspect::{Choice, Inspection};
+use crate::image::inspect::{self, Choice, Inspection};
+use crate::image::kind::{self, Kind};
 use crate::image::template::lint::{self, Checked};
 use crate::image::template::public::PublicList;
 use crate::image::template::{Difference, Template};
@@ -47,7 +49,12 @@ const KEYS: &[Bind<Action>] = &[
     bind("m", "mapping", "Whose rules make the template: recommended, desktop flasher, web importer.", Action::Mapping),
     bind("enter", "why", "Why this pin has its role, and what the importers make of it.", Action::Why),
     bind("t", "template", "The whole template as text.", Action::Whole),
-    bind("c", "check…", "Check the text of a template against this device; or paste it here.", Action::Check),
+    bind(
+        "c",
+        "check…",
+        "Check the text of a template against this device; or paste one here, or a pin map.",
+        Action::Check,
+    ),
     bind(
         "f",
         "similar…",
@@ -60,7 +67,7 @@ const KEYS: &[Bind<Action>] = &[
     bind("down j", "down", "To the pin below.", Action::Down),
     bind("pgup", "page up", "One page up.", Action::PageUp),
     bind("pgdn space", "page down", "One page down.", Action::PageDown),
-    bind("esc", "clear", "Put the result of a check away.", Action::Clear),
+    bind("esc", "clear", "Put the result of a check, or a pasted pin map, away.", Action::Clear),
 ];
 
 /// What an open file holds.
@@ -92,26 +99,72 @@ impl Found {
 pub struct Config {
     found: Option<Found>,
     row: usize,
-    /// A template's text that was checked: its name, and what is wrong with it.
-    checked: Option<(String, Checked)>,
+    /// A text that was given to be checked, and what came of it.
+    checked: Option<Given>,
+    /// A pin map that was pasted or picked as text; it stands in front of the open file.
+    pasted: Option<Found>,
     /// Rows of the list as last drawn.
     page: Cell<usize>,
 }
 
+/// A text that was given to be checked.
+struct Given {
+    name: String,
+    /// The checked template, or why the text is none.
+    result: Result<Checked, String>,
+    /// The first row shown.
+    top: usize,
+    /// Rows in all and rows on the screen, as last drawn.
+    drawn: Cell<(usize, usize)>,
+}
+
 impl Config {
-    /// What the open file holds, once it was looked through.
+    /// What the open file or the pasted text holds, once it was looked through.
     fn current(&self, cx: &Shared) -> Option<&Found> {
-        let file = cx.dump.as_ref()?;
-        self.found.as_ref().filter(|found| Arc::ptr_eq(&found.file, file))
+        let open = || {
+            let file = cx.dump.as_ref()?;
+            self.found.as_ref().filter(|found| Arc::ptr_eq(&found.file, file))
+        };
+        self.pasted.as_ref().or_else(open)
     }
 
-    fn check(&mut self, name: &str, text: &str) {
-        let factory = self.found.as_ref().and_then(|found| found.inspection.template_recommended.as_ref());
-        self.checked = Some((name.to_owned(), lint::check(text, factory)));
+    /// Takes a text by what it is: a template is checked, a pin map becomes one.
+    fn take(&mut self, name: &str, bytes: &[u8]) {
+        let result = match kind::recognise(bytes) {
+            Kind::PinText | Kind::DeviceJson => {
+                let file = Arc::new(OpenFile::new(Path::new(name), bytes.into(), None));
+                let inspection = Arc::new(inspect::inspect(bytes));
+                let choice = inspection.choices().first().copied().unwrap_or(Choice::ALL[0]);
+                self.pasted = Some(Found { file, inspection, choice });
+                (self.checked, self.row) = (None, 0);
+                return;
+            }
+            Kind::Template => {
+                let found = self.pasted.as_ref().or(self.found.as_ref());
+                let factory = found.and_then(|found| found.inspection.template_recommended.as_ref());
+                Ok(lint::check(&String::from_utf8_lossy(bytes), factory))
+            }
+            Kind::Unknown => Err("It is neither a template nor a pin map.".to_owned()),
+            other => Err(format!("It is a {}, not a template. o opens it.", other.name())),
+        };
+        self.checked = Some(Given { name: name.to_owned(), result, top: 0, drawn: Cell::new((0, 1)) });
+    }
+
+    /// Moves in the result of a check.
+    fn scroll(&mut self, action: Action) {
+        let Some(given) = &mut self.checked else { return };
+        let (rows, shown) = given.drawn.get();
+        given.top = match action {
+            Action::Up => given.top.saturating_sub(1),
+            Action::PageUp => given.top.saturating_sub(shown),
+            Action::PageDown => given.top + shown,
+            _ => given.top + 1,
+        }
+        .min(rows.saturating_sub(shown));
     }
 
     fn switch(&mut self) {
-        let Some(found) = &mut self.found else { return };
+        let Some(found) = self.pasted.as_mut().or(self.found.as_mut()) else { return };
         let choices = found.inspection.choices();
         let next = choices.iter().position(|choice| *choice == found.choice).map_or(0, |at| at + 1);
         found.choice = choices.get(next).or(choices.first()).copied().unwrap_or(found.choice);
@@ -162,7 +215,10 @@ impl Tab for Config {
 
     fn hints(&self, cx: &Shared) -> Vec<KeyLine> {
         let actions: &[Action] = match self.current(cx) {
-            _ if self.checked.is_some() => &[Action::Clear, Action::Check],
+            _ if self.checked.is_some() => &[Action::Clear, Action::Down, Action::PageDown, Action::Check],
+            Some(_) if self.pasted.is_some() => {
+                &[Action::Clear, Action::Save, Action::Copy, Action::Qr, Action::Mapping, Action::Similar, Action::Why]
+            }
             Some(found) if found.template().is_some() => {
                 &[Action::Save, Action::Copy, Action::Qr, Action::Mapping, Action::Similar, Action::Why, Action::Check]
             }
@@ -172,7 +228,7 @@ impl Tab for Config {
     }
 
     fn paste(&mut self, text: &str) {
-        self.check("the pasted text", text);
+        self.take("the pasted text", text.as_bytes());
     }
 
     fn key(&mut self, key: KeyEvent, cx: &Shared) -> Response {
@@ -208,11 +264,15 @@ impl Tab for Config {
                 };
             }
             Action::Mapping => self.switch(),
+            Action::Up | Action::Down | Action::PageUp | Action::PageDown if self.checked.is_some() => {
+                self.scroll(action)
+            }
             Action::Up => self.row = self.row.saturating_sub(1),
             Action::Down => self.row = (self.row + 1).min(last),
             Action::PageUp => self.row = self.row.saturating_sub(page),
             Action::PageDown => self.row = (self.row + page).min(last),
             Action::Clear if self.checked.is_some() => self.checked = None,
+            Action::Clear if self.pasted.is_some() => (self.pasted, self.row) = (None, 0),
             Action::Clear => return Response::Ignored,
         }
         Response::act(Act::Journey(Step::Read, true))
@@ -222,7 +282,7 @@ impl Tab for Config {
         match done {
             Done::Loaded(Target::Dump, Ok(_)) | Done::Saved { .. } => {
                 self.row = 0;
-                self.checked = None;
+                (self.checked, self.pasted) = (None, None);
                 cx.dump.iter().map(|file| Act::work(Task::Inspect(Arc::clone(file)))).collect()
             }
             Done::Inspected(file, inspection) => {
@@ -242,7 +302,7 @@ impl Tab for Config {
                 })]
             }
             Done::Loaded(Target::Template, Ok(file)) => {
-                self.check(&file.name, &String::from_utf8_lossy(&file.bytes));
+                self.take(&file.name, &file.bytes);
                 Vec::new()
             }
             _ => Vec::new(),

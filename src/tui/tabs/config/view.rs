@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Config, Found};
+use super::{Config, Found, Given};
 use crate::image::finding::Severity;
 use crate::image::inspect::Choice;
 use crate::image::template::lint::{self, Checked};
@@ -32,16 +32,18 @@ const fn rules(choice: Choice) -> &'static str {
         Choice::By(Mapping::Gui) => "as the desktop flasher makes it",
         Choice::By(Mapping::Web) => "as the web importer makes it",
         Choice::Configured => "as OpenBeken is configured now",
+        Choice::Given => "as the template says",
     }
 }
 
 /// Draws the tab.
 pub fn draw(tab: &Config, area: Rect, buf: &mut Buffer, cx: &Shared) {
-    if let Some((name, checked)) = &tab.checked {
-        return result(name, checked, area, buf, cx);
+    if let Some(given) = &tab.checked {
+        return result(given, area, buf, cx);
     }
     let mut sheet = Sheet::new(area, buf, &cx.theme);
-    let Some(file) = &cx.dump else {
+    let pasted = tab.pasted.as_ref().map(|found| &found.file);
+    let Some(file) = pasted.or(cx.dump.as_ref()) else {
         sheet.end().line(Role::Strong, "No dump is open.").end();
         sheet
             .put(Role::Key, "o")
@@ -94,7 +96,7 @@ fn nothing(found: &Found, sheet: &mut Sheet<'_>) {
         }
     }
     sheet.end();
-    let next = "Open a dump of the whole flash that was made before another firmware was written: o";
+    let next = format!("Next: {}.", inspection.without_pins());
     sheet.paragraph(Role::Text, 0, next).end();
     for problem in &inspection.problems {
         sheet.paragraph(Role::Warn, 0, format!("{} {}", problem.code, problem.what));
@@ -238,22 +240,46 @@ fn template(found: &Found, area: Rect, buf: &mut Buffer, cx: &Shared) {
     }
 }
 
-/// What a check of a text found.
-fn result(name: &str, checked: &Checked, area: Rect, buf: &mut Buffer, cx: &Shared) {
+/// What a check of a text found, from the row that it was scrolled to.
+fn result(given: &Given, area: Rect, buf: &mut Buffer, cx: &Shared) {
     let mut sheet = Sheet::new(area, buf, &cx.theme);
-    sheet.put(Role::Strong, cut(name, area.width.saturating_sub(24))).put(Role::Dim, "  checked").end().end();
+    let what = if given.result.is_ok() { "  checked" } else { "  not checked" };
+    sheet.put(Role::Strong, cut(&given.name, area.width.saturating_sub(24))).put(Role::Dim, what).end().end();
+    let rows = match &given.result {
+        Ok(checked) => result_rows(checked, area.width),
+        Err(why) => wrap(why, area.width).into_iter().map(|row| (Role::Warn, row)).collect(),
+    };
+    let room = usize::from(area.height.saturating_sub(2));
+    let cuts = rows.len() > room;
+    let shown = if cuts { room.saturating_sub(1) } else { room };
+    given.drawn.set((rows.len(), shown.max(1)));
+    for (role, row) in rows.iter().skip(given.top).take(shown) {
+        sheet.line(*role, row);
+    }
+    if cuts {
+        let below = rows.len().saturating_sub(given.top + shown);
+        let text = if below > 0 { format!("… {below} more: ↓") } else { "the end: ↑".to_owned() };
+        sheet.line(Role::Dim, text);
+    }
+}
+
+/// The complaints row by row, and the verdict first: it is what one looks for.
+fn result_rows(checked: &Checked, width: u16) -> Vec<(Role, String)> {
+    let pins = checked.pins.len();
+    let verdict = match (checked.lints.is_empty(), checked.is_usable()) {
+        (true, _) => (Role::Ok, format!("{} {pins} pins, nothing to complain about", glyph::PROVEN)),
+        (_, true) => (Role::Warn, format!("{pins} pins; usable, look at the warnings")),
+        (_, false) => (Role::Danger, format!("{pins} pins read; not usable as it stands")),
+    };
+    let mut rows = vec![verdict];
     for lint in &checked.lints {
         let (role, symbol) =
             if lint.severity == Severity::Error { (Role::Danger, glyph::FAILED) } else { (Role::Warn, "?") };
-        let place = format!("{symbol} line {}, column {}: ", lint.line, lint.column);
-        sheet.paragraph(role, 0, format!("{place}{}", lint.what));
-        sheet.paragraph(Role::Text, 2, format!("→ {}", lint.remedy));
+        let what = format!("{symbol} line {}, column {}: {}", lint.line, lint.column, lint.what);
+        rows.push((Role::Dim, String::new()));
+        rows.extend(wrap(&what, width).into_iter().map(|row| (role, row)));
+        let remedy = format!("→ {}", lint.remedy);
+        rows.extend(wrap(&remedy, width.saturating_sub(2)).into_iter().map(|row| (Role::Text, format!("  {row}"))));
     }
-    let pins = checked.pins.len();
-    sheet.end();
-    match (checked.lints.is_empty(), checked.is_usable()) {
-        (true, _) => sheet.line(Role::Ok, format!("{} {pins} pins, nothing to complain about", glyph::PROVEN)),
-        (_, true) => sheet.line(Role::Warn, format!("{pins} pins; usable, look at the warnings")),
-        (_, false) => sheet.line(Role::Danger, format!("{pins} pins read; not usable as it stands")),
-    };
+    rows
 }

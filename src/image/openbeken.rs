@@ -28,6 +28,7 @@ const LEN: usize = 3584;
 /// Bytes of a configuration up to version 3.
 const OLD_LEN: usize = 2016;
 const PINS: usize = 32;
+const CHANNELS: usize = 64;
 const START_UP: Range<usize> = 0x5E0..0xC00;
 const MAC: Range<usize> = 0x2D8..0x2DE;
 
@@ -83,6 +84,24 @@ pub struct PinRole {
     pub channel2: u8,
 }
 
+/// A channel that is set up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ChannelSet {
+    /// Its number.
+    pub channel: u8,
+    /// Number of its type; 0 is the usual one.
+    pub type_number: u8,
+    /// Its value after a start; -1 is the one before.
+    pub start: i16,
+}
+
+impl ChannelSet {
+    fn words(&self) -> String {
+        let start = if self.start == -1 { "its value before".to_owned() } else { self.start.to_string() };
+        format!("channel {}: type {}, starts with {start}", self.channel, self.type_number)
+    }
+}
+
 /// A configuration that was found.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Config {
@@ -134,6 +153,18 @@ impl Config {
         pins.filter(|pin| pin.role_number != 0).collect()
     }
 
+    /// The channels with a type or a start value of their own.
+    pub fn channels(&self) -> Vec<ChannelSet> {
+        let start =
+            |channel: usize| i16::from_le_bytes([self.byte(0x3DE + 2 * channel), self.byte(0x3DF + 2 * channel)]);
+        let channels = (0..CHANNELS).map(|channel| ChannelSet {
+            channel: channel as u8,
+            type_number: self.byte(0x39E + channel),
+            start: start(channel),
+        });
+        channels.filter(|set| set.type_number != 0 || set.start != 0).collect()
+    }
+
     /// The start-up command, with its line ends.
     pub fn start_up(&self) -> String {
         // Up to version 3 the text ended with the sector.
@@ -169,6 +200,7 @@ impl Config {
             vec![format!("configuration version {} at {}, {state}", self.version, Address(self.offset as u32))];
         let flags = (0..64_u8).filter(|flag| self.flags() >> flag & 1 == 1);
         lines.extend(flags.map(|flag| format!("flag {flag}: {}", flags::meaning(flag))));
+        lines.extend(self.channels().iter().map(ChannelSet::words));
         lines.extend(self.summary(show));
         lines
     }
@@ -207,6 +239,7 @@ impl Config {
             "ota_counter": self.word(0x10) >> 16,
             "mqtt_port": self.word(0x294),
             "pins": self.pins(),
+            "channels": self.channels(),
         });
         for TextField { name, place, secret, .. } in &TEXTS {
             let text = self.text(place);
@@ -342,6 +375,21 @@ mod tests {
             assert!(!hidden.contains("network") && !hidden.contains("\"password\""), "{hidden}");
             assert!(config.inside(true).to_string().contains("network"));
         }
+    }
+
+    #[test]
+    fn channels_with_a_type_or_a_start_value_show() {
+        let mut bytes = sector(5);
+        bytes[0x39E + 4] = 7;
+        bytes[0x3DE + 2..0x3DE + 4].copy_from_slice(&(-1_i16).to_le_bytes());
+        let config = Config::read(&bytes, 0).unwrap();
+        let of = |channel, type_number, start| ChannelSet { channel, type_number, start };
+        assert_eq!(config.channels(), [of(1, 0, -1), of(4, 7, 0)]);
+        let told = config.summary().join("\n");
+        assert!(
+            told.contains("channels: 1 of type 0 starts with the value before, 4 of type 7 starts with 0"),
+            "{told}"
+        );
     }
 
     #[test]

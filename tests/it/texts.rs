@@ -21,7 +21,11 @@ fn a_pin_text_the_json_of_a_device_and_a_part_of_a_dump_give_the_same_template()
     for (file, kind) in [("part.bin", "part of a dump"), ("pins.txt", "pin text"), ("device.json", "device JSON")] {
         let made = succeed(&bkbench(at, &["template", file, "--json"]));
         assert_eq!(made["template"]["pins"], json!({"10": "Btn;1", "26": "Rel;1"}), "{file}");
-        assert_eq!((&made["template"]["chip"], &made["template"]["board"]), (&json!("BK7231T"), &json!("WB2S")), "{file}");
+        assert_eq!(
+            (&made["template"]["chip"], &made["template"]["board"]),
+            (&json!("BK7231T"), &json!("WB2S")),
+            "{file}"
+        );
         let seen = succeed(&bkbench(at, &["inspect", file, "--json"]));
         assert_eq!((&seen["kind"], &seen["verdict"]), (&json!(kind), &json!("likely")), "{file}");
         assert!(!seen["problems"].to_string().contains("E700"), "{file}: {}", seen["problems"]);

@@ -53,11 +53,15 @@ impl Inspection {
         self.firmware.as_ref()?.app.as_ref()?.app_name.as_deref()
     }
 
+    /// Whether the module runs OpenBeken with pins or a start-up command of its own.
+    pub fn is_configured(&self) -> bool {
+        self.template_configured.as_ref().is_some_and(|made| !made.lines.is_empty() || !made.commands.is_empty())
+    }
+
     /// What to do next where the file names no pins.
     pub fn without_pins(&self) -> &'static str {
-        let configured = self.template_configured.as_ref().is_some_and(|made| !made.lines.is_empty());
         match self.kind {
-            _ if configured => {
+            _ if self.is_configured() => {
                 "give --mapping configured: the module runs OpenBeken, and its configuration names the pins"
             }
             Kind::DeviceList => "give a dump or a pin map, and this list with --match",

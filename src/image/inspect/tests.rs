@@ -118,19 +118,27 @@ fn a_configured_module_shows_its_pins_flags_and_command_and_no_secret() {
         let shown = format!("P{} {};{}", pin["pin"], pin["role"].as_str().unwrap(), pin["channel"]);
         assert!(text.contains(&shown), "{shown} in:\n{text}");
     }
-    assert!(text.contains(&format!("flags {}", config["flags"])) && text.contains("--mapping configured"), "{text}");
+    let flags = config["flags"].as_u64().unwrap();
+    for flag in (0..64).filter(|flag| flags >> flag & 1 == 1) {
+        assert!(text.contains(&format!("flag {flag}: ")), "{flag} in:\n{text}");
+    }
+    assert!(text.contains("--mapping configured"), "{text}");
     assert_eq!(json["openbeken_config"]["flags"], config["flags"]);
     // What the owner typed does not show, in neither form.
     let shown = inspect_with(&bytes, Secrets::Shown).openbeken_config.unwrap();
-    for name in ["wifi_ssid", "wifi_password", "wifi_ssid2", "wifi_password2", "web_password", "mqtt_host", "mqtt_password"] {
+    for name in
+        ["wifi_ssid", "wifi_password", "wifi_ssid2", "wifi_password2", "web_password", "mqtt_host", "mqtt_password"]
+    {
         let value = shown[name].as_str().unwrap_or_default();
         if value.len() > 4 {
             assert!(!text.contains(value) && !json.to_string().contains(value), "{name} shows");
         }
     }
-    let password = ["wifi_password", "wifi_password2"].iter().any(|name| shown[*name].as_str().is_some_and(|text| !text.is_empty()));
+    let password = ["wifi_password", "wifi_password2"]
+        .iter()
+        .any(|name| shown[*name].as_str().is_some_and(|text| !text.is_empty()));
     assert_eq!(found.wifi_credentials_present, password);
-    assert!(text.contains("secrets"), "{text}");
+    assert_eq!(text.contains("secrets"), shown["mqtt_password"] != "" || password, "{text}");
     assert!(found.openbeken.is_some(), "its development build has a name");
 }
 
@@ -139,9 +147,14 @@ fn other_chips_have_no_partitions_made_of_log_text_and_no_missing_header() {
     let Ok(entries) = std::fs::read_dir(samples::folder("firmware-more")) else { return };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
         let found = inspect(&std::fs::read(&path).unwrap());
-        let partitions = found.firmware.iter().filter_map(|inside| inside.bootloader.as_ref()).flat_map(|found| &found.partitions);
+        let partitions =
+            found.firmware.iter().filter_map(|inside| inside.bootloader.as_ref()).flat_map(|found| &found.partitions);
         for partition in partitions {
-            assert!(["bootloader", "app", "download"].contains(&partition.name.as_str()), "{}: {partition:?}", path.display());
+            assert!(
+                ["bootloader", "app", "download"].contains(&partition.name.as_str()),
+                "{}: {partition:?}",
+                path.display()
+            );
         }
         let codes: Vec<&str> = found.problems.iter().map(|problem| problem.code).collect();
         assert!(!codes.contains(&Finding::NO_HEADER), "{}: {:?}", path.display(), found.problems);
@@ -161,7 +174,8 @@ fn a_flash_read_twice_or_without_its_boot_loader_is_named() {
     assert_eq!(rest.template_recommended, whole.template_recommended);
     let store = |inspection: &Inspection| inspection.tuya.as_ref().unwrap().storage_flash_offset;
     assert_eq!(store(&rest), store(&whole));
-    let shifted: Vec<_> = whole.regions.iter().skip(1).map(|region| (region.name.clone(), region.span.start - 0x11000)).collect();
+    let shifted: Vec<_> =
+        whole.regions.iter().skip(1).map(|region| (region.name.clone(), region.span.start - 0x11000)).collect();
     assert_eq!(rest.regions.iter().map(|region| (region.name.clone(), region.span.start)).collect::<Vec<_>>(), shifted);
 }
 
@@ -182,14 +196,18 @@ fn pins_are_read_from_whatever_text_has_them() {
     for (text, kind) in [
         ("{rl1_pin:26,rl1_lv:1,bt1_pin:10,bt1_lv:0,module:WB2S,crc:104,}", Kind::PinText),
         (r#"{"rl1_pin": 26, "rl1_lv": 1, "bt1_pin": 10, "bt1_lv": 0, "module": "WB2S"}"#, Kind::PinText),
-        (r#"{"device_configuration": {"rl1_pin": 26, "rl1_lv": 1, "bt1_pin": 10, "bt1_lv": 0, "module": "WB2S"}}"#, Kind::DeviceJson),
+        (
+            r#"{"device_configuration": {"rl1_pin": 26, "rl1_lv": 1, "bt1_pin": 10, "bt1_lv": 0, "module": "WB2S"}}"#,
+            Kind::DeviceJson,
+        ),
     ] {
         let found = inspect(text.as_bytes());
         assert_eq!((found.kind, found.problems.len(), found.chip), (kind, 0, Some(Family::Bk7231T)), "{text}");
         let pins = found.template_recommended.expect("a template").pins();
         assert_eq!(serde_json::to_string(&pins).unwrap(), r#"{"10":"Btn;1","26":"Rel;1"}"#, "{text}");
     }
-    let template = inspect(br#"{"chip": "BK7231N", "board": "CB2S", "pins": {"26": "Rel;1"}, "command": "startDriver NTP"}"#);
+    let template =
+        inspect(br#"{"chip": "BK7231N", "board": "CB2S", "pins": {"26": "Rel;1"}, "command": "startDriver NTP"}"#);
     assert_eq!((template.kind, template.choices()), (Kind::Template, vec![Choice::Given]));
     let given = template.template_given.unwrap();
     assert_eq!((given.lines[0].value().as_str(), given.command().as_str()), ("Rel;1", "startDriver NTP"));

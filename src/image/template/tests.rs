@@ -210,7 +210,11 @@ fn recommended(text: &str, pins: &[(u8, &str)], notes: &[&str]) -> Template {
 
 #[test]
 fn two_keys_on_one_pin_are_decided_and_said() {
-    recommended("{rl1_pin:6,led1_pin:6}", &[(6, "Rel;1")], &["pin 6 is named twice: rl1_pin (Rel;1) stays, led1_pin (LED;1) goes"]);
+    recommended(
+        "{rl1_pin:6,led1_pin:6}",
+        &[(6, "Rel;1")],
+        &["pin 6 is named twice: rl1_pin (Rel;1) stays, led1_pin (LED;1) goes"],
+    );
     recommended("{led1_pin:6,rl1_pin:6}", &[(6, "Rel;1")], &["led1_pin (LED;1) goes"]);
     recommended("{rl1_pin:7,rl1_lv:1,rl_on1_pin:7,rl_on1_lv:1}", &[(7, "Rel;1")], &["they say the same"]);
     recommended("{ir:16,irfunc:1,k2pin_pin:16,keyfunc:0}", &[(16, "IRRecv;0")], &["switched off in the pin map"]);
@@ -229,7 +233,11 @@ fn a_coil_without_its_other_coil_is_a_relay() {
 
 #[test]
 fn what_a_device_cannot_have_is_left_out_and_named() {
-    recommended("{module:CB2S,rl1_pin:14,rl2_pin:26}", &[(26, "Rel;2")], &["rl1_pin, pin 14: a CB2S has no pad for it"]);
+    recommended(
+        "{module:CB2S,rl1_pin:14,rl2_pin:26}",
+        &[(26, "Rel;2")],
+        &["rl1_pin, pin 14: a CB2S has no pad for it"],
+    );
     recommended("{rl1_pin:26,netled1_pin:31,netled1_lv:2}", &[(26, "Rel;1")], &["netled1_pin, pin 31: level 2"]);
     recommended("{rl1_pin:26,led1_pin:8,led1_lv:3}", &[(26, "Rel;1")], &["led1_pin, pin 8: level 3"]);
     recommended("{rl1_pin:29}", &[], &["rl1_pin names pin 29, which does not exist"]);
@@ -250,7 +258,11 @@ fn a_light_has_the_colours_of_its_kind() {
     recommended("{cmod:c,w_pin:6}", &[(6, "PWM;1")], &[]);
     recommended("{cmod:cw,r_pin:9,c_pin:7}", &[(7, "PWM;4"), (9, "PWM;1")], &[]);
     recommended("{c_pin:10}", &[(10, "PWM;1")], &["P10 cannot be PWM"]);
-    recommended("{r_pin:9,key_pin:14,k2pin_pin:1,k2pin_lv:0}", &[(1, "Btn_ScriptOnly;2"), (9, "PWM;1"), (14, "Btn_Tgl_All;0")], &["k2pin_pin, pin 1"]);
+    recommended(
+        "{r_pin:9,key_pin:14,k2pin_pin:1,k2pin_lv:0}",
+        &[(1, "Btn_ScriptOnly;2"), (9, "PWM;1"), (14, "Btn_Tgl_All;0")],
+        &["k2pin_pin, pin 1"],
+    );
 }
 
 #[test]
@@ -269,7 +281,8 @@ fn temperature_and_brightness_take_the_places_of_flag_8() {
 
 #[test]
 fn a_battery_device_gets_its_limits_and_a_word_about_sleep() {
-    let text = "{basic_pin_pin:8,basic_pin_lv:1,bt_pin:24,samp_pin:23,samp_sw_pin:14,samp_sw_lv:1,max_V:3000,min_V:2200}";
+    let text =
+        "{basic_pin_pin:8,basic_pin_lv:1,bt_pin:24,samp_pin:23,samp_sw_pin:14,samp_sw_lv:1,max_V:3000,min_V:2200}";
     let template = made(text, Mapping::Recommended);
     assert_eq!(template.commands, ["startDriver Battery", "Battery_Setup 2200 3000"]);
     assert!(template.notes.iter().any(|note| note.contains("setPinRole 8 DoorSnsrWSleep")), "{:?}", template.notes);

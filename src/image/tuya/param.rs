@@ -107,7 +107,9 @@ impl UserParam {
     /// Whether it names at least one pin, and so is more than a chance find.
     pub fn has_pins(&self) -> bool {
         self.pairs.iter().any(|(name, value)| {
-            let named = name.ends_with("_pin") || matches!(name.as_str(), "iicscl" | "iicsda" | "ir" | "mosi");
+            // `rl1_pin`, and `rlypin2` of the oldest generation.
+            let named = name.trim_end_matches(|c: char| c.is_ascii_digit()).ends_with("pin")
+                || matches!(name.as_str(), "iicscl" | "iicsda" | "ir" | "mosi");
             named && value.number().is_some_and(|pin| (0..64).contains(&pin))
         })
     }

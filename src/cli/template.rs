@@ -221,7 +221,7 @@ pub(super) fn check(context: &Context, dump: Option<&Path>, file: &Path) -> Resu
     let problem = Problem::new(
         Class::Usage,
         "E774",
-        format!("the template {} is not usable as it stands", text.display()),
+        format!("the template {} is not usable as it stands", file.display()),
         "OpenBeken would refuse it, or set other pins than it names",
         "correct what is marked as an error",
     );

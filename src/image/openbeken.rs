@@ -385,11 +385,8 @@ mod tests {
         let config = Config::read(&bytes, 0).unwrap();
         let of = |channel, type_number, start| ChannelSet { channel, type_number, start };
         assert_eq!(config.channels(), [of(1, 0, -1), of(4, 7, 0)]);
-        let told = config.summary().join("\n");
-        assert!(
-            told.contains("channels: 1 of type 0 starts with the value before, 4 of type 7 starts with 0"),
-            "{told}"
-        );
+        let lines = config.lines(false).join("\n");
+        assert!(lines.contains("channel 1: type 0, starts with its value before\nchannel 4: type 7"), "{lines}");
     }
 
     #[test]

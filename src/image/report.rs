@@ -78,7 +78,10 @@ impl Inspection {
                 .map(|(number, text)| line(if number == 0 { "OpenBeken" } else { "" }, text)),
         );
         if self.is_configured() {
-            lines.push(line("template", "`template FILE --mapping configured`: the module runs OpenBeken as set up here"));
+            lines.push(line(
+                "template",
+                "`template FILE --mapping configured`: the module runs OpenBeken as set up here",
+            ));
         }
         lines.extend(self.secret_lines());
         lines.extend(self.regions.iter().map(|region| {

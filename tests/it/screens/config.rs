@@ -127,7 +127,8 @@ fn a_pasted_pin_map_becomes_a_template_and_anything_else_is_not_linted() {
     desk.keys("m").shows("as the desktop flasher makes it");
     desk.hears(Msg::Paste("dear diary".to_owned()));
     desk.shows("not checked").shows("neither a template nor a pin map");
-    desk.keys("esc").shows("from the text itself").keys("esc").shows("No dump is open.");
+    desk.keys("esc").shows("from the text itself");
+    desk.keys("esc").shows("No dump is open.");
     desk.hears(Msg::Paste(r#"{"device_configuration": {"rl1_pin": 26, "rl1_lv": 0, "module": "WB2S"}}"#.to_owned()));
     desk.shows("Rel_n;1");
 }

@@ -1,11 +1,11 @@
-//! The modules of modules.toml, and the wires from their pads to the header of a Raspberry Pi.
+//! The modules of modules.toml, what holds for any of them, and the wires from their pads to the pins of a link.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use crate::link::WireKind;
+use crate::link::{Pins, WireKind, WireName};
 
 /// Where a pad sits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
@@ -88,11 +88,13 @@ impl Module {
 
     /// The signals of SPI access that are on no pad, in words: `SCK (P20)`.
     pub fn spi_missing_words(&self) -> Vec<String> {
-        SPI_WIRES
-            .iter()
-            .filter(|wire| self.spi_missing.iter().any(|missing| missing == wire.function))
-            .map(|wire| wire.chip_pin.map_or_else(|| wire.signal.to_owned(), |pin| format!("{} ({pin})", wire.signal)))
-            .collect()
+        let missing = WireName::SPI.into_iter().filter(|wire| self.spi_missing.iter().any(|it| it == function(*wire)));
+        missing.map(|wire| signal_with_chip_pin(wire)).collect()
+    }
+
+    /// Whether this is no module of the table but what holds for any of them.
+    pub fn is_any(&self) -> bool {
+        self.name == ANY
     }
 
     /// The pads with a function, in the table's order.
@@ -101,20 +103,20 @@ impl Module {
     }
 }
 
-/// One wire from a module to a Raspberry Pi.
+/// One wire from a module to the host.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WireRow {
     /// `GND`, `3V3`, `CEN`, `SCK`, `CSN`, `SI`, `SO`, `RX1` or `TX1`.
     pub signal: &'static str,
     /// The module's end: `CEN (edge 10, test pad)`, or `no pad`.
     pub pad: String,
-    /// The Pi's end: `GPIO22 (pin 15)`.
-    pub pi: &'static str,
-    /// Header pin, 1 to 40.
-    pub pi_pin: u8,
+    /// The host's end: `GPIO22 (pin 15)`, `D3 (SCK)`, `TX of /dev/ttyUSB0`.
+    pub host: String,
+    /// Pin of the 40-pin header, 1 to 40; `None` where the wire ends elsewhere.
+    pub pin: Option<u8>,
     /// What to know about this wire; empty where nothing is.
     pub note: String,
-    /// Whether the module has a pad for it.
+    /// Whether the module has a pad for it, as far as is known.
     pub reachable: bool,
 }
 
@@ -126,73 +128,106 @@ pub const HEADER: [&str; 40] = [
     "GND", "GPIO21",
 ];
 
-struct Wire {
-    signal: &'static str,
-    function: &'static str,
-    chip_pin: Option<&'static str>,
-    pi: &'static str,
-    pi_pin: u8,
-    note: &'static str,
-}
-
-const fn wire(signal: &'static str, function: &'static str, pi: &'static str, pi_pin: u8, note: &'static str) -> Wire {
-    Wire { signal, function, chip_pin: None, pi, pi_pin, note }
-}
-
-const fn chip_wire(
-    signal: &'static str,
-    function: &'static str,
-    chip_pin: &'static str,
-    pi: &'static str,
-    pi_pin: u8,
-    note: &'static str,
-) -> Wire {
-    Wire { signal, function, chip_pin: Some(chip_pin), pi, pi_pin, note }
-}
-
-/// spi-flash.md §9.
-const SPI_WIRES: [Wire; 7] = [
-    wire("GND", "power.gnd", "GND (pin 25)", 25, "the pin next to SCK and CSN; the shield can is ground too"),
-    wire("3V3", "power.3v3", "3V3 (pin 1)", 1, "never 5 V, and no second supply at the same time"),
-    wire("CEN", "reset.cen", "GPIO22 (pin 15)", 15, "resets the chip; without it there is no way into SPI mode"),
-    chip_wire("SCK", "spi_flash.sck", "P20", "GPIO11 SCLK (pin 23)", 23, ""),
-    chip_wire("CSN", "spi_flash.csn", "P21", "GPIO8 CE0 (pin 24)", 24, "must be high while CEN rises"),
-    chip_wire("SI", "spi_flash.si", "P22", "GPIO10 MOSI (pin 19)", 19, "into the module"),
-    chip_wire("SO", "spi_flash.so", "P23", "GPIO9 MISO (pin 21)", 21, "out of the module"),
-];
-
-/// spi-flash.md §9, part UART.
-const UART_WIRES: [Wire; 5] = [
-    wire("GND", "power.gnd", "GND (pin 6)", 6, ""),
-    wire("3V3", "power.3v3", "3V3 (pin 1)", 1, "never 5 V, and no second supply at the same time"),
-    wire("CEN", "reset.cen", "GPIO22 (pin 15)", 15, "resets the chip; by hand, touch it to GND for a moment"),
-    chip_wire("RX1", "uart1.rx", "P10", "GPIO14 TXD (pin 8)", 8, "the Pi sends, the module receives"),
-    chip_wire("TX1", "uart1.tx", "P11", "GPIO15 RXD (pin 10)", 10, "the module sends, the Pi receives"),
-];
-
-/// Every wire between a module and a Raspberry Pi, in the order to solder them. A signal that the module has no pad
-/// for is listed all the same, and says so.
-pub fn wiring(module: &Module, kind: WireKind) -> Vec<WireRow> {
-    let wires: &[Wire] = match kind {
-        WireKind::Spi => &SPI_WIRES,
-        WireKind::Uart => &UART_WIRES,
-    };
-    wires.iter().map(|wire| wire.row(module)).collect()
-}
-
-impl Wire {
-    fn row(&self, module: &Module) -> WireRow {
-        let pads: Vec<&Pad> = module.pads_with(self.function).collect();
-        let (pad, note) = match (pads.is_empty(), self.chip_pin) {
-            (false, _) => (pads_in_words(&pads), self.note.to_owned()),
-            (true, Some(pin)) => (
-                "no pad".to_owned(),
-                format!("{pin} is on no pad of this module; only a wire to the chip itself helps"),
-            ),
-            (true, None) => ("no pad".to_owned(), format!("no pad is known for {} on this module", self.signal)),
-        };
-        WireRow { signal: self.signal, pad, pi: self.pi, pi_pin: self.pi_pin, note, reachable: !pads.is_empty() }
+/// The function of modules.toml behind a wire.
+pub const fn function(wire: WireName) -> &'static str {
+    match wire {
+        WireName::Gnd => "power.gnd",
+        WireName::Supply => "power.3v3",
+        WireName::Cen => "reset.cen",
+        WireName::Sck => "spi_flash.sck",
+        WireName::Csn => "spi_flash.csn",
+        WireName::Si => "spi_flash.si",
+        WireName::So => "spi_flash.so",
+        WireName::Rx1 => "uart1.rx",
+        WireName::Tx1 => "uart1.tx",
     }
+}
+
+/// The chip's pin behind a wire (spi-flash.md §9, uart-protocol.md §2); `None` for reset and supply.
+const fn chip_pin(wire: WireName) -> Option<&'static str> {
+    match wire {
+        WireName::Sck => Some("P20"),
+        WireName::Csn => Some("P21"),
+        WireName::Si => Some("P22"),
+        WireName::So => Some("P23"),
+        WireName::Rx1 => Some("P10"),
+        WireName::Tx1 => Some("P11"),
+        WireName::Gnd | WireName::Supply | WireName::Cen => None,
+    }
+}
+
+/// `SCK (P20)`, or the signal alone where it is no GPIO of the chip.
+fn signal_with_chip_pin(wire: WireName) -> String {
+    chip_pin(wire).map_or_else(|| wire.signal().to_owned(), |pin| format!("{} ({pin})", wire.signal()))
+}
+
+/// What to know about a wire (spi-flash.md §9).
+const fn note(wire: WireName, kind: WireKind) -> &'static str {
+    match (wire, kind) {
+        (WireName::Gnd, WireKind::Spi) => "the shortest wire, next to SCK; the metal shield is also GND",
+        (WireName::Gnd, WireKind::Uart) => "joins the grounds; the metal shield is also GND",
+        (WireName::Supply, _) => "one 3.3 V supply only; never 5 V, never a second supply at the same time",
+        (WireName::Cen, WireKind::Spi) => "resets the chip; without it there is no way into SPI mode",
+        (WireName::Cen, WireKind::Uart) => "resets the chip; by hand, touch it to GND for a moment",
+        (WireName::Csn, _) => "must be high while CEN rises",
+        (WireName::Si, _) => "into the module",
+        (WireName::So, _) => "out of the module",
+        (WireName::Rx1, _) => "the host sends, the module receives",
+        (WireName::Tx1, _) => "the module sends, the host receives",
+        (WireName::Sck, _) => "",
+    }
+}
+
+/// Every wire between a module and the pins of a link, in the order to solder them. A signal that the module has no pad
+/// for is listed all the same, and says so.
+pub fn wiring(module: &Module, pins: &Pins) -> Vec<WireRow> {
+    let row = |(wire, end): (WireName, &crate::link::End)| {
+        let (pad, note, reachable) = if module.is_any() {
+            (usual_pad(wire), usual_place(wire), true)
+        } else {
+            pad_and_note(module, wire, pins.wire)
+        };
+        WireRow { signal: wire.signal(), pad, host: end.name.clone(), pin: end.header, note, reachable }
+    };
+    pins.ends().map(row).collect()
+}
+
+fn pad_and_note(module: &Module, wire: WireName, kind: WireKind) -> (String, String, bool) {
+    let pads: Vec<&Pad> = module.pads_with(function(wire)).collect();
+    match (pads.is_empty(), chip_pin(wire)) {
+        (false, _) => (pads_in_words(&pads), note(wire, kind).to_owned(), true),
+        (true, Some(pin)) => {
+            let note = format!("{pin} is on no pad of this module; only a wire to the chip itself helps");
+            ("no pad".to_owned(), note, false)
+        }
+        (true, None) => ("no pad".to_owned(), format!("no pad is known for {} on this module", wire.signal()), false),
+    }
+}
+
+/// The pad to look for on a module that nobody named: `SCK (P20)`.
+fn usual_pad(wire: WireName) -> String {
+    signal_with_chip_pin(wire)
+}
+
+/// Where the modules of the table have a signal: `on the edge of 19, on the back of 8 of the 19 known modules; printed as
+/// CEN, RST`.
+fn usual_place(wire: WireName) -> String {
+    let having = |kind: PadKind| {
+        let has = |module: &&Module| module.pads_with(function(wire)).any(|pad| pad.kind == kind);
+        modules().iter().filter(has).count()
+    };
+    let mut names: Vec<&str> = Vec::new();
+    for pad in modules().iter().flat_map(|module| module.pads_with(function(wire))) {
+        if !names.contains(&pad.name.as_str()) {
+            names.push(&pad.name);
+        }
+    }
+    let places = match (having(PadKind::Edge), having(PadKind::TestPad)) {
+        (edge, 0) => format!("on the edge of {edge}"),
+        (0, back) => format!("on the back of {back}"),
+        (edge, back) => format!("on the edge of {edge}, on the back of {back}"),
+    };
+    format!("{places} of the {} known modules; printed {}", modules().len(), names.join(", "))
 }
 
 /// `CEN (edge 10, test pad)`; pads of several names are joined by `or`.
@@ -212,10 +247,34 @@ pub fn modules() -> &'static [Module] {
     &MODULES
 }
 
-/// The module with this name, whatever the case.
+/// The module with this name, whatever the case; [`ANY`] is what holds for any of them.
 pub fn module(name: &str) -> Option<&'static Module> {
-    modules().iter().find(|module| module.name.eq_ignore_ascii_case(name.trim()))
+    let named = |module: &&Module| module.name.eq_ignore_ascii_case(name.trim());
+    modules().iter().find(named).or_else(|| Some(any_module()).filter(named))
 }
+
+/// The name of [`any_module`].
+pub const ANY: &str = "any";
+
+/// A module that nobody named: the signals to look for, and where they usually are.
+pub fn any_module() -> &'static Module {
+    &ANY_MODULE
+}
+
+static ANY_MODULE: LazyLock<Module> = LazyLock::new(|| Module {
+    name: ANY.to_owned(),
+    chip: "any BK7231".to_owned(),
+    pads: Vec::new(),
+    spi_missing: Vec::new(),
+    datasheet: None,
+    notes: vec![
+        "the name on the metal shield tells the module: `bkbench wiring --module NAME` shows its own pads".to_owned(),
+        "before soldering, find each pad with a meter: GND beeps against the shield, 3V3 against the regulator"
+            .to_owned(),
+    ],
+    source: format!("counted over the {} modules of the table", modules().len()),
+    confidence: "medium".to_owned(),
+});
 
 #[derive(Deserialize, Default)]
 struct Table {
@@ -306,7 +365,7 @@ mod tests {
     #[test]
     fn a_module_without_missing_pads_has_every_wire_of_spi() {
         for module in modules() {
-            let rows = wiring(module, WireKind::Spi);
+            let rows = wiring(module, &Pins::usual(WireKind::Spi, 22));
             let unreachable: Vec<_> = rows.iter().filter(|row| !row.reachable).map(|row| row.signal).collect();
             let missing: Vec<String> = module.spi_missing_words();
             assert_eq!(unreachable.is_empty(), module.has_spi(), "{}: {unreachable:?}", module.name);
@@ -317,11 +376,11 @@ mod tests {
     #[test]
     fn the_wires_of_a_wb2s_end_where_the_tutorial_says() {
         let wb2s = module("wb2s").expect("in the table");
-        let rows = wiring(wb2s, WireKind::Spi);
+        let rows = wiring(wb2s, &Pins::usual(WireKind::Spi, 22));
         let row = |signal: &str| rows.iter().find(|row| row.signal == signal).expect("listed");
-        assert_eq!((row("CEN").pad.as_str(), row("CEN").pi), ("CEN (edge 10, test pad)", "GPIO22 (pin 15)"));
+        assert_eq!((row("CEN").pad.as_str(), row("CEN").host.as_str()), ("CEN (edge 10, test pad)", "GPIO22 (pin 15)"));
         assert_eq!(row("SO").pad, "ADC/SO (edge 8) or ADC_SO (test pad)");
-        assert_eq!([row("SCK").pi_pin, row("CSN").pi_pin, row("SI").pi_pin, row("SO").pi_pin], [23, 24, 19, 21]);
+        assert_eq!(["SCK", "CSN", "SI", "SO"].map(|signal| row(signal).pin), [23, 24, 19, 21].map(Some));
         assert_eq!(wb2s.default_wire(), WireKind::Spi);
     }
 
@@ -330,26 +389,46 @@ mod tests {
         let cb2s = module("CB2S").expect("in the table");
         assert_eq!(cb2s.default_wire(), WireKind::Uart);
         assert_eq!(cb2s.spi_missing_words(), ["SCK (P20)", "SI (P22)"]);
-        let rows = wiring(cb2s, WireKind::Spi);
+        let rows = wiring(cb2s, &Pins::usual(WireKind::Spi, 22));
         assert!(rows.iter().any(|row| row.signal == "SCK" && row.pad == "no pad" && row.note.contains("P20")));
     }
 
     #[test]
     fn uart_wires_cross_over() {
         for module in modules() {
-            let rows = wiring(module, WireKind::Uart);
+            let rows = wiring(module, &Pins::usual(WireKind::Uart, 22));
             let row = |signal: &str| rows.iter().find(|row| row.signal == signal).expect("listed");
             assert!(row("RX1").reachable && row("TX1").reachable, "{}", module.name);
-            assert_eq!((row("RX1").pi, row("TX1").pi), ("GPIO14 TXD (pin 8)", "GPIO15 RXD (pin 10)"));
+            assert_eq!(
+                ["RX1", "TX1"].map(|signal| row(signal).host.as_str()),
+                ["GPIO14 TXD (pin 8)", "GPIO15 RXD (pin 10)"]
+            );
         }
     }
 
     #[test]
+    fn a_module_that_nobody_named_still_has_its_signals() {
+        let any = module("any").expect("what holds for any");
+        for kind in [WireKind::Spi, WireKind::Uart] {
+            let rows = wiring(any, &Pins::usual(kind, 22));
+            assert_eq!(rows.len(), WireName::of(kind).len());
+            for row in &rows {
+                assert!(row.pad.starts_with(row.signal) && row.note.contains("of the 19 known modules"), "{row:?}");
+            }
+        }
+        let sck = wiring(any, &Pins::usual(WireKind::Spi, 22)).into_iter().find(|row| row.signal == "SCK").unwrap();
+        assert_eq!(sck.pad, "SCK (P20)");
+        assert!(modules().iter().all(|module| !module.is_any()));
+    }
+
+    #[test]
     fn every_wire_ends_at_the_header_pin_it_names() {
-        for wire in SPI_WIRES.iter().chain(&UART_WIRES) {
-            let name = HEADER[usize::from(wire.pi_pin) - 1];
-            assert!(wire.pi.starts_with(name), "{} is {name}", wire.pi);
-            assert!(wire.pi.ends_with(&format!("(pin {})", wire.pi_pin)), "{}", wire.pi);
+        for pins in [WireKind::Spi, WireKind::Uart].map(|kind| Pins::usual(kind, 17)) {
+            for (_, end) in pins.ends() {
+                let pin = end.header.expect("on the header");
+                assert!(end.name.starts_with(HEADER[usize::from(pin) - 1]), "{end:?}");
+                assert!(end.name.ends_with(&format!("(pin {pin})")), "{end:?}");
+            }
         }
         assert_eq!(HEADER.iter().filter(|name| **name == "GND").count(), 8);
     }

@@ -76,12 +76,16 @@ pub enum Command {
         #[arg(long, value_name = "FOLDER")]
         root: Option<PathBuf>,
     },
-    /// Show which pad goes to which pin, and measure the wires
+    /// Show which pad goes to which pin of this link, and measure the wires
+    ///
+    /// Pins are those of --link: `--link 'spi:0.1?cen=17'`, `--link ch341:`, `--link uart:/dev/ttyUSB0`; without one those of a
+    /// Raspberry Pi. With --json: `module`, `chip`, `wire`, `host` (what the pins belong to), `rows` (`signal`, `pad`,
+    /// `raspberry_pi` (the host's end), `pin` (of the 40-pin header, or null), `note`), `missing`, `notes`, `source`.
     Wiring {
-        /// The module, as printed on its shield: WB2S, CB3S, CBU …
-        #[arg(long, default_value = "WB2S")]
-        module: String,
-        /// The wire; the module's own favourite when left out
+        /// The module, as printed on its shield: WB2S, CB3S, CBU …; what holds for any of them when left out
+        #[arg(long)]
+        module: Option<String>,
+        /// The wire; that of --link, else the module's own favourite, when left out
         #[arg(long)]
         wire: Option<WireArg>,
         /// Measure every wire over --link and name the first suspect; changes nothing on the chip

@@ -1,4 +1,4 @@
-//! Commands about the computer and the program: links, wiring, config, completions, man.
+//! Commands about the computer and the program: links, config, completions, man.
 
 use std::path::Path;
 
@@ -6,9 +6,8 @@ use clap::CommandFactory;
 use serde_json::{Value, json};
 
 use super::{Args, Context};
-use crate::chip::{self, WireRow};
 use crate::link::host::Host;
-use crate::link::{self, Endpoint, WireKind};
+use crate::link::{self, Endpoint};
 use crate::problem::{Class, Problem};
 
 /// `links`: everything that can be opened; of the copied files of another computer, its ports and buses.
@@ -51,52 +50,6 @@ fn links_text(found: &[Endpoint]) -> String {
     if found.is_empty() {
         lines.push("Nothing was found.".to_owned());
     }
-    lines.join("\n")
-}
-
-/// `wiring`
-pub(super) fn wiring(context: &Context, name: &str, wire: Option<WireKind>) -> Result<(), Problem> {
-    let Some(module) = chip::module(name) else {
-        let known: Vec<&str> = chip::modules().iter().map(|module| module.name.as_str()).collect();
-        return Err(Problem::new(
-            Class::Usage,
-            "E104",
-            format!("no module is called {name:?}"),
-            "the name is not in the table",
-            format!("known modules: {}", known.join(", ")),
-        ));
-    };
-    let wire = wire.unwrap_or_else(|| module.default_wire());
-    let rows = chip::wiring(module, wire);
-    let missing = if wire == WireKind::Spi { module.spi_missing_words() } else { Vec::new() };
-    let rows_json: Vec<Value> = rows
-        .iter()
-        .map(|row| json!({"signal": row.signal, "pad": row.pad, "raspberry_pi": row.pi, "pin": row.pi_pin, "note": row.note}))
-        .collect();
-    let document = json!({
-        "module": module.name, "chip": module.chip, "wire": wire, "rows": rows_json,
-        "missing": missing, "notes": module.notes,
-    });
-    context.out.result(document, || wiring_text(module, wire, &rows, &missing));
-    Ok(())
-}
-
-fn wiring_text(module: &chip::Module, wire: WireKind, rows: &[WireRow], missing: &[String]) -> String {
-    let widest = rows.iter().map(|row| row.pad.len()).max().unwrap_or(0);
-    let mut lines = vec![
-        format!("{} ({}) over {wire}", module.name, module.chip),
-        "Unplug the plug from the mains first. Everything is 3.3 V, never 5 V.".to_owned(),
-        String::new(),
-        format!("  {:<6}  {:<widest$}  Raspberry Pi", "signal", "module pad"),
-    ];
-    for row in rows {
-        lines.push(format!("  {:<6}  {:<widest$}  {}", row.signal, row.pad, row.pi));
-    }
-    if !missing.is_empty() {
-        lines.push(String::new());
-        lines.push(format!("This module does not bring out {}: use UART (--wire uart).", missing.join(", ")));
-    }
-    lines.extend(module.notes.iter().map(|note| format!("  note: {note}")));
     lines.join("\n")
 }
 

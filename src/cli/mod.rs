@@ -160,7 +160,7 @@ fn dispatch(mut args: Args, out: Out) -> Result<(), Failure> {
         }
         Some(Command::Doctor { root }) => doctor::doctor(&context, root.as_deref()),
         Some(Command::Wiring { module, wire, check: true, loop_back }) => {
-            wiring::check(&context, &module, wire.map(Into::into), loop_back)
+            wiring::check(&context, module.as_deref(), wire.map(Into::into), loop_back)
         }
         Some(Command::Template { file, check: Some(text), .. }) => template::check(&context, Some(&file), &text),
         Some(Command::Template { file, mapping, output, qr, r#match: list, .. }) => {
@@ -194,7 +194,7 @@ fn look(context: &Context, command: Command) -> Result<(), Problem> {
             write::extract(context, backup.as_deref(), output.as_deref())
         }
         Command::Links { root } => host::links(context, root.as_deref()),
-        Command::Wiring { module, wire, .. } => host::wiring(context, &module, wire.map(Into::into)),
+        Command::Wiring { module, wire, .. } => wiring::show(context, module.as_deref(), wire.map(Into::into)),
         Command::Info => device::info(context),
         Command::Read { output, start, length } => match (start, length) {
             (Some(start), Some(length)) => device::extract(context, output, start, length),

@@ -51,7 +51,10 @@ pub enum DeviceError {
     },
     /// The chip that answers does not care for CEN: it is not the one behind this link's reset line.
     #[error("CEN has no effect on the chip that answers, so nothing is written to it")]
-    NotBehindCen,
+    NotBehindCen {
+        /// The CEN wire with the host's end of it, in words.
+        cen: String,
+    },
     /// No loader answered a link check.
     #[error("no answer to link checks for {waited:?}")]
     NoLoader {
@@ -69,6 +72,8 @@ pub enum DeviceError {
     UnstableId {
         /// The ids read.
         ids: String,
+        /// The ground wire with the host's end of it, in words.
+        ground: String,
         /// Every try, one by one.
         tries: Box<[EntryTry]>,
     },
@@ -230,23 +235,23 @@ impl Explain for DeviceError {
                 Problem::new(Class::NoDevice, "E336", format!("{what}; {seen}"), cause.clone(), remedy.clone())
                     .with_details(told(tries))
             }
-            Self::NotBehindCen => Problem::new(
+            Self::NotBehindCen { cen } => Problem::new(
                 Class::Refused,
                 "E335",
                 what,
                 "its id is still read while CEN is held low: the CEN wire is open or at another pad, or another chip is on \
                  the bus",
-                "check the CEN wire (pin 15); if this is a flash chip by itself, say so with cen=none",
+                format!("check {cen}; if this is a flash chip by itself, say so with cen=none"),
             ),
             Self::NoLoader { seen, cause, remedy, .. } => {
                 Problem::new(Class::NoDevice, "E311", format!("{what}; {seen}"), cause.clone(), remedy.clone())
             }
-            Self::UnstableId { tries, .. } => Problem::new(
+            Self::UnstableId { tries, ground, .. } => Problem::new(
                 Class::NoDevice,
                 "E312",
                 what,
                 "a missing or thin ground, a loose contact, or a clock too fast for the wires",
-                "check the ground wire (next to SCK), shorten the wires, lower the clock",
+                format!("check {ground}, the wire next to SCK; shorten the wires, lower the clock"),
             )
             .with_details(told(tries)),
             Self::UnstableRead { .. } => Problem::new(

@@ -18,7 +18,7 @@ use crate::image::family::Family;
 use crate::image::firmware::{self, Firmware};
 use crate::image::rf::{self, MacState};
 use crate::image::votes;
-use crate::link::{LinkInfo, WireKind};
+use crate::link::{LinkInfo, WireKind, WireName};
 use crate::units::{BLOCK, SECTOR, Span, Verdict, hex_text};
 
 /// Boot loader and the first sectors of the application: version text, partition table, code key (formats.md §1).
@@ -41,6 +41,9 @@ pub struct Identity {
     pub flash: FlashIdentity,
     /// How it is known that this is the chip that is meant.
     pub tie: Tie,
+    /// The CEN wire with the host's end of it, in words.
+    #[serde(skip)]
+    pub cen: String,
     /// The wire.
     pub wire: WireKind,
     /// The link's name.
@@ -121,6 +124,7 @@ impl Identity {
                 size_sources: facts.size_sources.clone(),
             },
             tie: facts.tie,
+            cen: link.pins.at(WireName::Cen),
             wire: facts.wire,
             link: link.name.clone(),
             simulated: link.simulated,
@@ -146,7 +150,7 @@ impl Identity {
 
     /// Why nothing is written to this chip, whatever the image; `None` when nothing speaks against it.
     pub fn unfit_for_writing(&self) -> Option<Refusal> {
-        (self.tie == Tie::Loose).then_some(Refusal::NotBehindCen)
+        (self.tie == Tie::Loose).then(|| Refusal::NotBehindCen { cen: self.cen.clone() })
     }
 
     /// What is wrong with the RF block, in words; `None` where there is one with a MAC of its own at the chip's place, and

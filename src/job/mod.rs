@@ -51,5 +51,5 @@ pub use stray::sector_crcs;
 pub use survey::survey;
 pub use unfinished::Unfinished;
 pub use verify::{extract, verify};
-pub use wiring::{FirstSuspect, Stability, WiringReport, WiringRow, WiringSpec};
+pub use wiring::{FirstSuspect, Stability, WiringError, WiringReport, WiringRow, WiringSpec, link_over};
 pub use write::{make_plan, write};

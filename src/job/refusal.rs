@@ -25,7 +25,10 @@ pub enum Refusal {
     },
     /// The chip that answers is not the one behind the reset line.
     #[error("CEN has no effect on the chip that answers")]
-    NotBehindCen,
+    NotBehindCen {
+        /// The CEN wire with the host's end of it, in words.
+        cen: String,
+    },
     /// The flash part is not in the table: nobody knows its protection bits or its limits.
     #[error("the flash {jedec} is not in the table of parts")]
     UnknownFlash {
@@ -237,11 +240,11 @@ impl Explain for Refusal {
                 "the evidence is too thin or contradicts itself (rule 4)",
                 "connect again at a lower speed; look at the evidence on the Connect tab".to_owned(),
             ),
-            Self::NotBehindCen => (
+            Self::NotBehindCen { cen } => (
                 "E337",
                 "its id is still read while CEN is held low: the CEN wire is open or at another pad, or another chip is on \
                  the bus; writing could hit the wrong one",
-                "check the CEN wire (pin 15) and connect again; a flash chip by itself is written with cen=none".to_owned(),
+                format!("check {cen} and connect again; a flash chip by itself is written with cen=none"),
             ),
             Self::UnknownFlash { .. } => (
                 "E417",

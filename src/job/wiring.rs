@@ -11,7 +11,7 @@ use super::report::{JobError, Reporter};
 use crate::chip::{self, Module, WireRow};
 use crate::device::wiring::{self, Checked, Fault, Finding, Harness, Pace, Suspect, WireFinding, WireName};
 use crate::device::{AttachOptions, DeviceError, EntryTry, Level, attach};
-use crate::link::{Clock, Link, LinkInfo, LinkSpec, Wire, WireKind};
+use crate::link::{Clock, Link, LinkInfo, LinkSpec, Pins, Wire, WireKind};
 use crate::problem::{Class, Explain, Problem};
 use crate::units::Verdict;
 
@@ -44,10 +44,11 @@ pub struct WiringRow {
     pub signal: &'static str,
     /// The module's end.
     pub pad: String,
-    /// The Pi's end.
-    pub raspberry_pi: &'static str,
-    /// Header pin.
-    pub pin: u8,
+    /// The host's end; scripts know it by the name of the usual host.
+    #[serde(rename = "raspberry_pi")]
+    pub host: String,
+    /// Pin of the 40-pin header; `None` where the wire ends elsewhere.
+    pub pin: Option<u8>,
     /// How it did.
     pub finding: Finding,
     /// How sure that is.
@@ -99,6 +100,8 @@ pub struct WiringReport {
     pub module: String,
     /// The wire.
     pub wire: WireKind,
+    /// What the wires end at on this side: `Raspberry Pi`, `CH341A`, …
+    pub host: &'static str,
     /// The link's name.
     pub link: String,
     /// True for the embedded module: says nothing about a real harness.
@@ -171,13 +174,14 @@ pub enum WiringError {
 impl Explain for WiringError {
     fn explain(&self) -> Problem {
         let what = self.to_string();
+        let names: Vec<&str> = chip::modules().iter().map(|module| module.name.as_str()).collect();
         match self {
             Self::UnknownModule { .. } => Problem::new(
                 Class::Usage,
                 "E430",
                 what,
                 "the name is not in the table",
-                "`bkbench wiring --module WB2S` shows a table; the names stand on the shields of the modules",
+                format!("the name stands on the shield; known are {}, and any", names.join(", ")),
             ),
             Self::NoPads { .. } => Problem::new(
                 Class::Usage,
@@ -191,10 +195,22 @@ impl Explain for WiringError {
                 "E432",
                 what,
                 "link and wires do not go together",
-                "give a spi: link for the SPI wires and a uart: link for the UART wires",
+                "leave --wire out to check the wires of this link, or give a link that leads over the other ones",
             ),
         }
     }
+}
+
+/// The link to measure over, led over the wires that are meant where it is a simulated module, which has both.
+///
+/// # Errors
+/// [`WiringError::OtherWire`] when the link leads over the other ones.
+pub fn link_over(link: LinkSpec, asked: WireKind) -> Result<LinkSpec, WiringError> {
+    if link.scheme == "sim" && link.get("wire").is_none() {
+        return Ok(link.with("wire", &asked.to_string().to_ascii_lowercase()));
+    }
+    let is = Pins::here(&link).wire;
+    if is == asked { Ok(link) } else { Err(WiringError::OtherWire { link: link.name(), is, asked }) }
 }
 
 impl WiringSpec {
@@ -336,15 +352,15 @@ impl Bench {
     }
 
     fn report(&self, checked: Checked, stability: Option<Stability>) -> WiringReport {
-        let table = chip::wiring(self.module, self.info.wire);
+        let table = chip::wiring(self.module, &self.info.pins);
         let suspect = checked.suspect.as_ref().map(|suspect| first_suspect(suspect, &table));
         let rows = table.into_iter().filter_map(|row| {
             let found = checked.wires.iter().find(|found| found.wire.signal() == row.signal)?;
             Some(WiringRow {
                 signal: row.signal,
                 pad: row.pad,
-                raspberry_pi: row.pi,
-                pin: row.pi_pin,
+                host: row.host,
+                pin: row.pin,
                 finding: found.finding,
                 verdict: found.verdict,
                 measured: found.measured.clone(),
@@ -353,6 +369,7 @@ impl Bench {
         WiringReport {
             module: self.module.name.clone(),
             wire: self.info.wire,
+            host: self.info.pins.host,
             link: self.info.name.clone(),
             simulated: self.info.simulated,
             rows: rows.collect(),
@@ -381,7 +398,7 @@ fn stability(looks: &VecDeque<(Duration, bool)>, now: Duration) -> Stability {
 fn first_suspect(suspect: &Suspect, table: &[WireRow]) -> FirstSuspect {
     let names: Vec<&str> = suspect.wires.iter().map(|wire| wire.signal()).collect();
     let rows: Vec<&WireRow> = names.iter().filter_map(|name| table.iter().find(|row| row.signal == *name)).collect();
-    let ends: Vec<String> = rows.iter().map(|row| format!("{} → {}", row.pad, row.pi)).collect();
+    let ends: Vec<String> = rows.iter().map(|row| format!("{} → {}", row.pad, row.host)).collect();
     let why = &suspect.why;
     let (sentence, remedy) = match suspect.fault {
         Fault::Open if names.len() > 1 => (
@@ -435,7 +452,7 @@ mod tests {
 
     #[test]
     fn the_sentence_names_pad_and_pin() {
-        let table = chip::wiring(chip::module("wb2s").expect("in the table"), WireKind::Spi);
+        let table = chip::wiring(chip::module("wb2s").expect("in the table"), &Pins::usual(WireKind::Spi, 22));
         let suspect = |fault, wires: &[WireName]| {
             let why = "nothing drives SO at any time".to_owned();
             let suspect = Suspect { fault, wires: wires.to_vec(), verdict: Verdict::Likely, why, remedy: None };

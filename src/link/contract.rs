@@ -8,6 +8,7 @@ use super::host::Device;
 use super::host::owners::Owner;
 use super::lock::Holder;
 use super::net::NetError;
+use super::pins::Pins;
 use super::tape::{Recording, TapeError};
 use crate::disk::{DiskError, Kind};
 use crate::problem::{Class, Explain, Problem};
@@ -196,6 +197,8 @@ pub struct LinkInfo {
     pub wire: WireKind,
     /// One line for people: `embedded WB2S, factory-like image, virtual clock`.
     pub detail: String,
+    /// Where its wires end on this side.
+    pub pins: Pins,
     /// True for the embedded module. Nothing seen over such a link is a statement about silicon.
     pub simulated: bool,
 }
@@ -608,7 +611,7 @@ impl Explain for LinkError {
                 "E208",
                 what,
                 "its device-tree path or pins are those of the boot EEPROM; writing there would stop the computer from starting",
-                "use the header bus, spi:0.0 on pins 19, 21, 23 and 24; this refusal cannot be overridden",
+                "use the header's own bus, spi:0.0 (`bkbench wiring --link spi:0.0` shows its pins); this refusal cannot be overridden",
             ),
             Self::NoLine { .. } => Problem::new(
                 Class::Usage,

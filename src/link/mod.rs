@@ -14,6 +14,7 @@ pub mod host;
 mod linux;
 pub mod lock;
 pub mod net;
+pub mod pins;
 #[cfg(target_os = "linux")]
 mod rpi;
 #[cfg(target_os = "linux")]
@@ -32,6 +33,7 @@ pub use contract::{
 };
 pub use host::Device;
 pub use lock::Lock;
+pub use pins::{End, Pins, WireName};
 pub use spec::LinkSpec;
 
 /// A transport: what stands before the colon of a link, and how to open and list such links.

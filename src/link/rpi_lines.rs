@@ -6,24 +6,7 @@ use rppal::gpio::{Bias, IoPin, Mode};
 use super::contract::{Hold, Line, LinkError, ProbeLines};
 use super::gpio::STEEP;
 use super::gpio::registers::{SharedPin, take};
-
-/// BCM numbers of a bus, in the order SCLK, chip select, MOSI, MISO.
-#[derive(Clone, Copy)]
-pub(super) struct BusPins(pub [u8; 4]);
-
-impl BusPins {
-    /// The pins of a header bus (Raspberry Pi documentation); `None` for others.
-    pub(super) const fn of(bus: u32, select: u8) -> Option<Self> {
-        match (bus, select) {
-            (0, 0) => Some(Self([11, 8, 10, 9])),
-            (0, 1) => Some(Self([11, 7, 10, 9])),
-            (1, 0) => Some(Self([21, 18, 20, 19])),
-            (1, 1) => Some(Self([21, 17, 20, 19])),
-            (1, 2) => Some(Self([21, 16, 20, 19])),
-            _ => None,
-        }
-    }
-}
+use super::pins::BusPins;
 
 /// The bus lines and CEN.
 pub(super) struct HeaderLines {
@@ -142,18 +125,5 @@ impl Drop for HeaderLines {
     fn drop(&mut self) {
         // Gives the pins back; there is nobody to tell when it fails, and it does not.
         let _ = self.release();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::link::gpio::line_name;
-
-    #[test]
-    fn the_pins_are_those_of_the_wiring_table() {
-        let names: Vec<String> = BusPins::of(0, 0).expect("the usual bus").0.map(line_name).to_vec();
-        assert_eq!(names, ["GPIO11 (pin 23)", "GPIO8 (pin 24)", "GPIO10 (pin 19)", "GPIO9 (pin 21)"]);
-        assert!(BusPins::of(10, 0).is_none(), "not on the header");
     }
 }

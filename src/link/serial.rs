@@ -11,6 +11,7 @@ use super::claim;
 use super::clock::SystemClock;
 use super::contract::{Endpoint, Link, LinkError, LinkInfo, ResetLine, SerialLink, Wire, WireKind};
 use super::host::{Host, owners};
+use super::pins::Pins;
 use super::spec::LinkSpec;
 
 /// Rate of every boot loader at link time (uart-protocol.md §2).
@@ -43,8 +44,14 @@ pub(super) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
         reset,
         probe: None,
         clock: Rc::new(SystemClock::new()),
-        record: None,
-        info: LinkInfo { name: spec.name(), wire: WireKind::Uart, detail: format!("{name}, {how}"), simulated: false },
+            record: None,
+        info: LinkInfo {
+            name: spec.name(),
+            wire: WireKind::Uart,
+            detail: format!("{name}, {how}"),
+            pins: Pins::here(spec),
+            simulated: false,
+        },
     })
 }
 

@@ -51,6 +51,14 @@ impl LinkSpec {
         Self { query, ..self.clone() }
     }
 
+    /// The link with a key set to this value.
+    #[must_use]
+    pub fn with(&self, key: &str, value: &str) -> Self {
+        let mut link = self.without(key);
+        link.query.push((key.to_owned(), value.to_owned()));
+        link
+    }
+
     /// Refuses keys outside `known`, so that a typing error is not silently ignored.
     ///
     /// # Errors

@@ -10,7 +10,8 @@ use super::claim::{self, Claims};
 use super::clock::SystemClock;
 use super::contract::{Endpoint, Link, LinkError, LinkInfo, ProbeLines, ResetLine, SpiLink, Wire, WireKind};
 use super::gpio::{self, Backend};
-use super::rpi_lines::{BusPins, HeaderLines};
+use super::pins::{BusPins, Pins, USUAL_CEN};
+use super::rpi_lines::HeaderLines;
 use super::spec::LinkSpec;
 use super::{linux, rpi};
 use crate::disk;
@@ -23,10 +24,6 @@ const DEFAULT_BUFSIZ: usize = 4096;
 const ROUNDED_TO: usize = 128;
 /// Parts of one message. The system call's own limit is 511.
 const MOST_PARTS: usize = 64;
-/// Chip selects of one bus that are looked for.
-const MOST_SELECTS: u8 = 8;
-/// Line for CEN where the link names none (modules.toml).
-const DEFAULT_CEN: u8 = 22;
 
 /// A spidev node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +70,8 @@ fn open_below(root: &Path, spec: &LinkSpec) -> Result<Link, LinkError> {
         reset,
         probe,
         clock: Rc::new(SystemClock::new()),
-        record: None,
-        info: LinkInfo { name: spec.name(), wire: WireKind::Spi, detail, simulated: false },
+            record: None,
+        info: LinkInfo { name: spec.name(), wire: WireKind::Spi, detail, pins: Pins::here(spec), simulated: false },
     })
 }
 
@@ -116,7 +113,7 @@ struct Opened {
 /// Single lines can be reached through the registers of a Raspberry Pi: there a pin may leave the controller for a while.
 fn open_cen(backends: &[Backend], cen: &Cen, node: Node) -> Result<Opened, LinkError> {
     let Cen::Line(line) = cen else { return Ok(Opened { reset: None, probe: None, how: cen.words().to_owned() }) };
-    let line = line.clone().unwrap_or_else(|| DEFAULT_CEN.to_string());
+    let line = line.clone().unwrap_or_else(|| USUAL_CEN.to_string());
     if backends.first() == Some(&Backend::Rppal)
         && let Some(pins) = BusPins::of(node.bus, node.select)
         && let Ok((reset, pin)) = gpio::registers::open_shared(&line)

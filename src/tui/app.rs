@@ -17,7 +17,7 @@ use super::widgets::header;
 use crate::chip;
 use crate::device::Level;
 use crate::job::{JobSpec, Outcome, Prepared, Range, ShelfHandle};
-use crate::link::{LinkSpec, WireKind};
+use crate::link::{LinkSpec, Pins, WireKind};
 use crate::problem::Class;
 use crate::session::{Event, LinkState, LogLine, SessionView, What};
 use crate::store::Settings;
@@ -103,7 +103,8 @@ impl App {
     pub fn new(options: Options) -> (Self, Vec<Effect>) {
         let first_link = options.link.clone();
         let (module, wire) = bench_of(first_link.as_deref());
-        let shared = Shared {
+        let cen = options.settings.cen;
+        let mut shared = Shared {
             session: SessionView::default(),
             settings: options.settings,
             theme: options.theme,
@@ -118,6 +119,7 @@ impl App {
             journey_of: None,
             module,
             wire,
+            pins: Pins::usual(wire, cen),
             folder: options.folder,
             ascii: options.ascii,
             speed: options.speed,
@@ -126,6 +128,7 @@ impl App {
             quiet: None,
             leaving: false,
         };
+        shared.find_pins();
         let tabs = tabs::all();
         let active = usize::from(shared.first_link.is_some());
         let mut app = Self { tabs, active, overlays: Vec::new(), shared, log_open: None, said: None, size: (80, 24) };
@@ -443,11 +446,17 @@ impl App {
                 }
                 Act::Module(name) => {
                     self.shared.module = name;
-                    self.shared.wire = chip::module(name).map_or(WireKind::Spi, |module| module.default_wire());
+                    // A real link leads over the wire that it leads over, whatever the module prefers.
+                    let real = self.shared.link().is_some_and(|link| link.scheme != "sim");
+                    if !real {
+                        self.shared.wire = chip::module(name).map_or(WireKind::Spi, |module| module.default_wire());
+                    }
+                    self.shared.find_pins();
                     self.shared.journey.set(Step::Wired, false);
                 }
                 Act::Wire(wire) => {
                     self.shared.wire = wire;
+                    self.shared.find_pins();
                     self.shared.journey.set(Step::Wired, false);
                 }
                 Act::Journey(step, reached) => self.shared.journey.set(step, reached),
@@ -466,7 +475,7 @@ impl App {
         effects
     }
 
-    /// The wiring check measures over the link that was used last.
+    /// The wiring check measures over the link that was used last, and the tab shows its pins.
     fn remember_link(&mut self, effect: &Effect) {
         let Effect::Start(spec) = effect else { return };
         let link = match spec.as_ref() {
@@ -475,6 +484,10 @@ impl App {
             _ => return,
         };
         self.shared.used_link = Some(link.to_string());
+        if link.scheme != "sim" {
+            self.shared.wire = Pins::here(link).wire;
+        }
+        self.shared.find_pins();
     }
 
     fn go(&mut self, id: TabId) {
@@ -515,13 +528,7 @@ impl App {
 
 /// Module and wire that a link text names, for the Wiring tab.
 fn bench_of(link: Option<&str>) -> (&'static str, WireKind) {
-    let first = chip::modules().first().map_or("WB2S", |module| module.name.as_str());
-    let Some(spec) = link.and_then(|text| LinkSpec::parse(text).ok()) else { return (first, WireKind::Spi) };
-    let module = chip::module(&spec.target).filter(|_| spec.scheme == "sim");
-    let wire = match (spec.scheme.as_str(), spec.get("wire"), module) {
-        ("uart", ..) | (_, Some("uart"), _) => WireKind::Uart,
-        (_, None, Some(module)) => module.default_wire(),
-        _ => WireKind::Spi,
-    };
-    (module.map_or(first, |module| module.name.as_str()), wire)
+    let Some(spec) = link.and_then(|text| LinkSpec::parse(text).ok()) else { return (chip::ANY, WireKind::Spi) };
+    let module = chip::module(&spec.target).filter(|_| spec.scheme == "sim").unwrap_or_else(chip::any_module);
+    (module.name.as_str(), Pins::here(&spec).wire)
 }

@@ -10,8 +10,8 @@ use crate::codec::nor::StatusBytes;
 use crate::image::firmware::{self, Firmware};
 use crate::image::kind::Kind;
 use crate::image::{Region, entropy, region};
-use crate::job::{ProvenBackup, ShelfHandle};
-use crate::link::{Endpoint, WireKind};
+use crate::job::{ConnectSpec, ProvenBackup, ShelfHandle, link_over};
+use crate::link::{Endpoint, LinkSpec, Pins, WireKind};
 use crate::session::SessionView;
 use crate::store::Settings;
 use crate::units::Verdict;
@@ -46,6 +46,8 @@ pub struct Shared {
     pub module: &'static str,
     /// The wire it is reached over.
     pub wire: WireKind,
+    /// Where the wires end on this side, over the link in use.
+    pub pins: Pins,
     /// Where the file picker starts.
     pub folder: PathBuf,
     /// Whether the terminal shows nothing but ASCII.
@@ -65,6 +67,18 @@ pub struct Shared {
 pub use crate::archive::usual;
 
 impl Shared {
+    /// The link that was used last, else the one the program was started with, with what is usual where it says nothing.
+    pub fn link(&self) -> Option<LinkSpec> {
+        let text = self.used_link.as_deref().or(self.first_link.as_deref())?;
+        ConnectSpec::new(text, None, &usual(&self.settings)).ok().map(|wanted| wanted.link)
+    }
+
+    /// Looks the pins up again, after link or wire changed.
+    pub fn find_pins(&mut self) {
+        let link = self.link().and_then(|link| link_over(link, self.wire).ok());
+        self.pins = link.map_or_else(|| Pins::usual(self.wire, self.settings.cen), |link| Pins::here(&link));
+    }
+
     /// The module on the bench, from the table.
     pub fn module(&self) -> Option<&'static Module> {
         chip::module(self.module)

@@ -82,7 +82,7 @@ fn a_line_without_effect_is_said_and_nothing_is_ever_written() {
     ];
     for error in refused {
         let error = error.expect("refused");
-        assert!(matches!(error, DeviceError::NotBehindCen), "{error}");
+        assert!(matches!(error, DeviceError::NotBehindCen { .. }), "{error}");
         assert_eq!((error.explain().code, error.explain().class), ("E335", Class::Refused));
     }
     let sent: Vec<_> = module.operations().into_iter().filter(|op| CHANGING.contains(&op.opcode)).collect();

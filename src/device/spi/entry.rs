@@ -13,7 +13,7 @@ use super::bus::NorBus;
 use super::evidence::{Seen, failure, plausible};
 use super::{Access, ID_READS, bare, hand};
 use crate::codec::nor::opcode;
-use crate::link::{Clock, LinkError, ResetLine};
+use crate::link::{Clock, LinkError, Pins, ResetLine};
 use crate::units::{clock_text, hex_text};
 
 /// The byte that selects SPI mode.
@@ -91,10 +91,11 @@ pub(super) fn enter(
     bus: &mut NorBus,
     access: &mut Access,
     clock: &dyn Clock,
+    pins: &Pins,
     options: &AttachOptions,
     watch: &mut dyn Watch,
 ) -> Result<Entered, DeviceError> {
-    let door = Door { bus, clock, seen: Seen::default() };
+    let door = Door { bus, clock, seen: Seen::new(pins.clone()) };
     match access {
         Access::Line(reset) => door.with_line(reset.as_mut(), options, watch),
         Access::Hand => hand::enter(door, options, watch),

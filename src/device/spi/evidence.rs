@@ -3,6 +3,7 @@
 use super::super::error::DeviceError;
 use super::super::tried::{EntryOutcome, EntryTry};
 use crate::chip::part;
+use crate::link::{Pins, WireName};
 use crate::units::{clock_text, hex_text};
 
 /// Bytes of a D2 answer that are kept.
@@ -11,8 +12,9 @@ const KEPT: usize = 8;
 const MOST_TRIES: usize = 100;
 
 /// Everything seen so far.
-#[derive(Default)]
 pub(super) struct Seen {
+    /// Where the wires end, for what is to be checked.
+    pins: Pins,
     knock: Vec<u8>,
     heard: bool,
     ids: Vec<[u8; 3]>,
@@ -22,6 +24,19 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// Nothing yet, over these pins.
+    pub fn new(pins: Pins) -> Self {
+        Self {
+            pins,
+            knock: Vec::new(),
+            heard: false,
+            ids: Vec::new(),
+            unstable: None,
+            clocks: Vec::new(),
+            tries: Vec::new(),
+        }
+    }
+
     /// Another try begins.
     pub fn begin(&mut self, one: EntryTry) {
         self.tries.push(one);
@@ -103,7 +118,7 @@ impl Seen {
     /// The ids of a chip whose reads do not agree.
     fn unstable_error(&self) -> Option<DeviceError> {
         let ids = self.unstable.as_ref()?.iter().map(|id| hex_text(id)).collect::<Vec<_>>().join(", ");
-        Some(DeviceError::UnstableId { ids, tries: self.tries.clone().into() })
+        Some(DeviceError::UnstableId { ids, ground: self.pins.at(WireName::Gnd), tries: self.tries.clone().into() })
     }
 
     fn clock_words(&self) -> String {
@@ -138,11 +153,13 @@ pub(super) fn bare_failure(seen: &Seen, looped_back: bool, attempts: u32) -> Dev
     if let Some(unstable) = seen.unstable_error() {
         return unstable;
     }
-    let module = "if this is a module and no bare chip, it has to be brought into SPI mode: cen=22 or cen=hand";
+    let at = |wire| seen.pins.at(wire);
+    let by_line = seen.pins.line_for_cen().map_or_else(String::new, |line| format!("cen={line} or "));
+    let module = format!("if this is a module and no bare chip, it has to be brought into SPI mode: {by_line}cen=hand");
     let (cause, remedy) = match seen.ids.last() {
         _ if looped_back => (
             "the line gives back what is sent: SI and SO touch each other",
-            "look for a solder bridge between SI and SO".to_owned(),
+            format!("look for a solder bridge between {} and {}", at(WireName::Si), at(WireName::So)),
         ),
         Some([0xFF, 0xFF, 0xFF]) => (
             "nothing drives SO: the clip has no contact, the chip has no supply, or it is turned by 180 degrees",
@@ -163,18 +180,20 @@ pub(super) fn bare_failure(seen: &Seen, looped_back: bool, attempts: u32) -> Dev
 }
 
 fn suspicion(seen: &Seen, looped_back: bool, has_line: bool) -> (String, String) {
+    use WireName::{Cen, Csn, Gnd, Sck, Si, So, Supply};
     let say = |cause: &str, remedy: &str| (cause.to_owned(), remedy.to_owned());
+    let at = |wire| seen.pins.at(wire);
     let id = seen.ids.last().copied().unwrap_or_default();
     if looped_back {
         return say(
             "the line gives back what is sent: SI and SO touch each other",
-            "look for a solder bridge between SI and SO",
+            &format!("look for a solder bridge between {} and {}", at(Si), at(So)),
         );
     }
     if let Some((shifted, known)) = seen.ids.iter().find_map(|id| shifted_id(*id)) {
         return (
             format!("{} is the id {} moved by one or two bits", hex_text(&shifted), hex_text(&known)),
-            "shorten the wires, put the ground wire next to SCK, and try a lower clock".to_owned(),
+            format!("shorten the wires, lay {} next to SCK, and try a lower clock", at(Gnd)),
         );
     }
     match (id, seen.heard) {
@@ -184,20 +203,31 @@ fn suspicion(seen: &Seen, looped_back: bool, has_line: bool) -> (String, String)
         ),
         (_, true) => say(
             "the chip answered D2, so SCK, SI, SO, CEN and ground are right; the flash itself stays silent",
-            "check CSN (pin 24): it is the only wire left",
+            &format!("check {}: it is the only wire left", at(Csn)),
         ),
         ([0xFF, 0xFF, 0xFF], false) => say(
             "nothing drives SO: the SO wire is open or touches 3V3, the module has no supply, or the chip was never reached \
              by CEN, SCK, SI and CSN",
-            "check 3V3 (pin 1) and GND (pin 25) at the module, then SO (pin 21) and CEN (pin 15), then the other three",
+            &format!(
+                "check {} and {}, both ends; then {} and {}, then the other three",
+                at(Supply),
+                at(Gnd),
+                at(So),
+                at(Cen)
+            ),
         ),
         ([0, 0, 0], false) if has_line => say(
             "SO stays low: the chip did not see CEN go low, or did not see D2, or SO is shorted to ground",
-            "check CEN (pin 15), then SCK (pin 23), SI (pin 19) and SO (pin 21), then the 3.3 V supply",
+            &format!("check {}, then {}, {} and {}, then the 3.3 V supply", at(Cen), at(Sck), at(Si), at(So)),
         ),
         ([0, 0, 0], false) => say(
             "SO stays low: CEN was not pulled low and released, or the module has no supply",
-            "touch CEN to GND and let go while the program tries; better, wire CEN to GPIO22",
+            &match seen.pins.line_for_cen() {
+                Some(line) => {
+                    format!("touch CEN to GND and let go while the program tries; better, wire CEN to cen={line}")
+                }
+                None => "touch CEN to GND and let go while the program tries".to_owned(),
+            },
         ),
         _ => say(
             "the answer is neither an id nor a constant: a loose contact, two wires swapped, or a clock too fast",
@@ -230,10 +260,11 @@ fn shifted_id(id: [u8; 3]) -> Option<([u8; 3], [u8; 3])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::WireKind;
     use crate::problem::Explain;
 
     fn seen(knock: &[u8], id: [u8; 3]) -> Seen {
-        let mut seen = Seen::default();
+        let mut seen = Seen::new(Pins::usual(WireKind::Spi, 22));
         seen.clock(1_000_000);
         seen.knock(knock);
         seen.id(id);

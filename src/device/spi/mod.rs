@@ -32,7 +32,7 @@ use super::watch::{Unwatched, Watch};
 use crate::chip::{Limits, Part, Typical};
 use crate::codec::nor::opcode;
 use crate::codec::nor::{StatusBytes, StatusChange, StatusWrite};
-use crate::link::{Clock, LinkInfo, ResetLine, SpiLink};
+use crate::link::{Clock, LinkInfo, Pins, ResetLine, SpiLink, WireName};
 use crate::units::{BLOCK, PAGE, SECTOR, Span, clock_text, hex_text};
 
 /// Id reads that have to agree (spi-flash.md §2).
@@ -62,10 +62,11 @@ pub(super) fn bring_up(
     bus: &mut NorBus,
     access: &mut Access,
     clock: &dyn Clock,
+    pins: &Pins,
     options: &AttachOptions,
     watch: &mut dyn Watch,
 ) -> Result<Entered, DeviceError> {
-    entry::enter(bus, access, clock, options, watch)
+    entry::enter(bus, access, clock, pins, options, watch)
 }
 
 /// A NOR flash at the end of six wires.
@@ -74,6 +75,8 @@ pub(super) struct SpiFlash {
     access: Access,
     clock: Rc<dyn Clock>,
     facts: Facts,
+    /// The CEN wire with the host's end of it, in words.
+    cen: String,
     limits: Limits,
     /// How long this part takes: its family's times at first, then what was seen.
     usual: Typical,
@@ -94,7 +97,7 @@ impl SpiFlash {
         watch: &mut dyn Watch,
     ) -> Result<Self, DeviceError> {
         let mut bus = NorBus::new(wire, Rc::clone(&clock));
-        let entered = entry::enter(&mut bus, &mut access, clock.as_ref(), options, watch)?;
+        let entered = entry::enter(&mut bus, &mut access, clock.as_ref(), &info.pins, options, watch)?;
         let setup = setup::set_up(&mut bus, entered, options, info, watch)?;
         Ok(Self {
             bus,
@@ -104,6 +107,7 @@ impl SpiFlash {
             usual: usual(setup.facts.part),
             working_clock: setup.facts.speed,
             write_clock: 0,
+            cen: info.pins.at(WireName::Cen),
             facts: setup.facts,
         })
     }
@@ -164,7 +168,7 @@ impl SpiFlash {
     }
 
     fn is_behind_cen(&self) -> Result<(), DeviceError> {
-        if self.facts.tie == Tie::Loose { Err(DeviceError::NotBehindCen) } else { Ok(()) }
+        if self.facts.tie == Tie::Loose { Err(DeviceError::NotBehindCen { cen: self.cen.clone() }) } else { Ok(()) }
     }
 }
 

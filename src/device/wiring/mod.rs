@@ -27,68 +27,10 @@ use crate::link::{Clock, Line, Link, LinkInfo, ProbeLines, Wire};
 use crate::units::{Verdict, hex_text};
 
 pub use self::echo::loop_back;
+pub use crate::link::WireName;
 
 use self::lines::Lines;
 use self::measure::Measured;
-
-/// A wire between host and module, by the name of the wiring table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum WireName {
-    /// Ground.
-    Gnd,
-    /// Supply.
-    #[serde(rename = "3V3")]
-    Supply,
-    /// Reset.
-    Cen,
-    /// SPI clock.
-    Sck,
-    /// Chip select.
-    Csn,
-    /// Into the module.
-    Si,
-    /// Out of the module.
-    So,
-    /// The module's UART input.
-    Rx1,
-    /// The module's UART output.
-    Tx1,
-}
-
-impl WireName {
-    /// The wires of SPI access, in the order of the wiring table.
-    pub const SPI: [Self; 7] = [Self::Gnd, Self::Supply, Self::Cen, Self::Sck, Self::Csn, Self::Si, Self::So];
-    /// The wires of the serial download.
-    pub const UART: [Self; 5] = [Self::Gnd, Self::Supply, Self::Cen, Self::Rx1, Self::Tx1];
-
-    /// The signal's name in the wiring table.
-    pub const fn signal(self) -> &'static str {
-        match self {
-            Self::Gnd => "GND",
-            Self::Supply => "3V3",
-            Self::Cen => "CEN",
-            Self::Sck => "SCK",
-            Self::Csn => "CSN",
-            Self::Si => "SI",
-            Self::So => "SO",
-            Self::Rx1 => "RX1",
-            Self::Tx1 => "TX1",
-        }
-    }
-}
-
-impl From<Line> for WireName {
-    fn from(line: Line) -> Self {
-        match line {
-            Line::Cen => Self::Cen,
-            Line::Sck => Self::Sck,
-            Line::Csn => Self::Csn,
-            Line::Si => Self::Si,
-            Line::So => Self::So,
-        }
-    }
-}
 
 /// What a check says about one wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -290,7 +232,7 @@ impl Harness {
     /// Where single lines cannot be reached, the entry itself is the measurement.
     fn without_lines(&mut self, watch: &mut dyn Watch) -> Result<Checked, DeviceError> {
         let options = AttachOptions::default();
-        match bring_up(&mut self.bus, &mut self.access, self.clock.as_ref(), &options, watch) {
+        match bring_up(&mut self.bus, &mut self.access, self.clock.as_ref(), &self.info.pins, &options, watch) {
             Ok(entered) => {
                 let (pace, dropped) = pace::find(&mut self.bus, entered.id, watch)?;
                 Ok(judge::by_entry(entered, pace, dropped, &self.info))

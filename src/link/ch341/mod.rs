@@ -13,6 +13,7 @@ use self::usb::Endpoints;
 use super::cen::Cen;
 use super::clock::SystemClock;
 use super::contract::{Endpoint, Link, LinkError, LinkInfo, ResetLine, SpiLink, Wire, WireKind};
+use super::pins::Pins;
 use super::spec::LinkSpec;
 
 /// The one clock the adapter has, in Hz (measured by the authors of its Linux driver, spi-flash.md §3).
@@ -61,6 +62,7 @@ fn link(spec: &LinkSpec, cen: &Cen, usb: Box<dyn Endpoints>) -> Result<Link, Lin
             name: spec.name(),
             wire: WireKind::Spi,
             detail: format!("CH341A, {how}; check that its lines carry 3.3 V, many boards carry 5 V"),
+            pins: Pins::here(spec),
             simulated: false,
         },
     })

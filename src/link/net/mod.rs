@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use super::clock::SystemClock;
 use super::contract::{Link, LinkInfo, ResetLine, SerialLink, Wire, WireKind};
+use super::pins::Pins;
 use super::spec::LinkSpec;
 use crate::problem::{Class, Problem};
 
@@ -28,6 +29,7 @@ fn link(spec: &LinkSpec, wire: Box<dyn SerialLink>, reset: Option<Box<dyn ResetL
             name: spec.name(),
             wire: WireKind::Uart,
             detail: format!("{} over {over}, {how}", spec.target),
+            pins: Pins::here(spec),
             simulated: false,
         },
     }

@@ -13,6 +13,7 @@ use self::pipe::open_pipe;
 use super::cen::Cen;
 use super::clock::SystemClock;
 use super::contract::{Endpoint, Link, LinkError, LinkInfo, Wire, WireKind};
+use super::pins::Pins;
 use super::spec::LinkSpec;
 
 /// Rate of a programmer at a serial port where the link names none, in baud. Adapters with USB inside ignore it.
@@ -38,8 +39,8 @@ pub(super) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
         reset: None,
         probe: None,
         clock: Rc::new(SystemClock::new()),
-        record: None,
-        info: LinkInfo { name: spec.name(), wire: WireKind::Spi, detail, simulated: false },
+            record: None,
+        info: LinkInfo { name: spec.name(), wire: WireKind::Spi, detail, pins: Pins::here(spec), simulated: false },
     })
 }
 

@@ -93,7 +93,7 @@ pub use served::Served;
 pub use setup::{Knobs, Setup};
 pub use wires::Wires;
 
-use super::contract::{Endpoint, Link, LinkError};
+use super::contract::{Endpoint, Link, LinkError, WireKind};
 use super::spec::LinkSpec;
 
 /// Opens `sim:MODULE`.
@@ -103,6 +103,16 @@ use super::spec::LinkSpec;
 /// be used.
 pub fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
     Ok(Module::quiet(Setup::from_spec(spec)?)?.link())
+}
+
+/// The wire that a link leads over: its own word, else what the module brings out.
+pub(super) fn wire_of(spec: &LinkSpec) -> WireKind {
+    let uart_only = || modules::find(&spec.target).is_some_and(|board| !board.spi_missing.is_empty());
+    match spec.get("wire") {
+        Some("uart") => WireKind::Uart,
+        None if uart_only() => WireKind::Uart,
+        _ => WireKind::Spi,
+    }
 }
 
 /// The embedded modules, for lists of links.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::link::contract::{Clock, Link, LinkError, LinkInfo, ResetLine, Wire, WireKind};
+use crate::link::pins::{Pins as HostPins, USUAL_CEN};
 
 use super::backing::{Backing, Kept};
 use super::board::{Board, Phase, Traffic};
@@ -118,7 +119,7 @@ impl Module {
             probe: (wire == WireKind::Spi).then(|| Box::new(SimProbe { board: self.board.clone() }) as _),
             clock,
             record: None,
-            info: LinkInfo { name, wire, detail: self.detail.clone(), simulated: true },
+            info: LinkInfo { name, wire, detail: self.detail.clone(), pins: host_pins(wire, cen), simulated: true },
         }
     }
 
@@ -327,6 +328,16 @@ fn first_status(setup: &Setup, part: &Part) -> [u8; 3] {
         let [first, second, third, _] = if setup.locked { part.factory_status.to_le_bytes() } else { [0; 4] };
         [first, second, third]
     })
+}
+
+/// The pins that a simulated harness is drawn with: those of a Raspberry Pi.
+fn host_pins(wire: WireKind, cen: Cen) -> HostPins {
+    let pins = HostPins::usual(wire, USUAL_CEN);
+    match cen {
+        Cen::Line => pins,
+        Cen::Hand => pins.by_hand(),
+        Cen::Nobody => pins.without_cen(),
+    }
 }
 
 /// The host's end of CEN.

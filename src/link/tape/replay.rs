@@ -10,6 +10,7 @@ use super::TapeError;
 use super::line::{Event, Line};
 use crate::disk;
 use crate::link::contract::{Clock, Link, LinkError, LinkInfo, ResetLine, SerialLink, SpiLink, Wire, WireKind};
+use crate::link::pins::{Pins, USUAL_CEN};
 use crate::link::spec::LinkSpec;
 
 /// The longest stretch between two pauses that may be left out, in lines: a sign of life for the loader.
@@ -53,13 +54,15 @@ pub(in crate::link) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
             (Wire::Serial(Box::new(port)), WireKind::Uart)
         }
     };
+    let recorded = head.link.as_deref().and_then(|text| LinkSpec::parse(text).ok());
+    let pins = recorded.map_or_else(|| Pins::usual(kind, USUAL_CEN), |link| Pins::here(&link));
     Ok(Link {
         wire,
         reset: head.reset.map(|words| Box::new(Reset { tape: Rc::clone(&tape), words }) as Box<dyn ResetLine>),
         probe: None,
         clock: tape,
-        record: None,
-        info: LinkInfo { name: spec.name(), wire: kind, detail: head.detail, simulated: head.simulated },
+            record: None,
+        info: LinkInfo { name: spec.name(), wire: kind, detail: head.detail, pins, simulated: head.simulated },
     })
 }
 

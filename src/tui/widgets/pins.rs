@@ -43,12 +43,15 @@ const fn dot(used: Use) -> &'static str {
     }
 }
 
-/// Draws the header, pin 1 upper left as on the board with the pins towards you. Where the rows do not all fit, the
-/// first ones are drawn: every wire of this program ends on pins 1 to 25.
+/// Draws the header, pin 1 upper left as on the board with the pins towards you. Where the rows do not all fit, the first
+/// ones are drawn, or, when a wire ends below them, only the rows where one does.
 pub fn header(used: impl Fn(u8) -> Use, area: Rect, buf: &mut Buffer, theme: &Theme) {
     let mut sheet = Sheet::new(area, buf, theme);
     let rows = HEADER_ROWS.min(area.height);
-    for row in 0..rows {
+    let wired = |row: &u16| [row * 2 + 1, row * 2 + 2].into_iter().any(|pin| used(pin as u8) != Use::Free);
+    let beyond = (rows..HEADER_ROWS).any(|row| wired(&row));
+    let shown: Vec<u16> = if beyond { (0..HEADER_ROWS).filter(wired).collect() } else { (0..rows).collect() };
+    for row in shown {
         let (left, right) = (row * 2 + 1, row * 2 + 2);
         let name = |pin: u16| HEADER.get(usize::from(pin) - 1).copied().unwrap_or_default();
         let (a, b) = (used(left as u8), used(right as u8));

@@ -3,7 +3,7 @@
 use crate::chip::WireRow;
 use crate::device::Level;
 use crate::device::wiring::Finding;
-use crate::job::{ConnectSpec, JobSpec, WiringReport, WiringRow, WiringSpec};
+use crate::job::{ConnectSpec, JobSpec, WiringReport, WiringRow, WiringSpec, link_over};
 use crate::link::{LinkSpec, WireKind};
 use crate::problem::Explain;
 use crate::session::{Event, JobId, What};
@@ -34,20 +34,15 @@ pub(super) fn start(cx: &Shared, live: bool) -> Act {
     if let Some(id) = running(cx) {
         return Act::Effect(Effect::Cancel(id));
     }
-    let known = cx.used_link.as_deref().or(cx.first_link.as_deref()).filter(|link| fits(link, cx.wire));
-    match known {
-        Some(link) => over(link, cx, live),
+    match cx.link().filter(|link| link_over(link.clone(), cx.wire).is_ok()) {
+        Some(link) => over(&link.to_string(), cx, live),
         None => choose(cx, live),
     }
 }
 
 /// Whether a link could lead to these wires.
 fn fits(link: &str, wire: WireKind) -> bool {
-    match link.split(':').next() {
-        Some("sim") => true,
-        Some("uart" | "tcp" | "rfc2217") => wire == WireKind::Uart,
-        _ => wire == WireKind::Spi,
-    }
+    LinkSpec::parse(link).is_ok_and(|link| link_over(link, wire).is_ok())
 }
 
 fn choose(cx: &Shared, live: bool) -> Act {
@@ -81,20 +76,12 @@ fn over(link: &str, cx: &Shared, live: bool) -> Act {
 }
 
 fn job(link: &str, cx: &Shared, live: bool) -> Result<JobSpec, String> {
-    let mut link = ConnectSpec::new(link, None, &usual(&cx.settings)).map_err(|error| error.to_string())?.link;
-    if link.scheme == "sim" {
-        lead_over(&mut link, cx.wire);
-    }
+    let link = ConnectSpec::new(link, None, &usual(&cx.settings)).map_err(|error| error.to_string())?.link;
+    let link = link_over(link, cx.wire).map_err(|error| error.to_string())?;
     // Wires that nothing can be measured on one by one are tried without the module.
     let loop_back = live && cx.wire == WireKind::Uart;
     let live = live && !loop_back;
     Ok(JobSpec::Wiring(WiringSpec { link, module: cx.module.to_owned(), wire: cx.wire, live, loop_back }))
-}
-
-/// A simulated module has both wires.
-fn lead_over(link: &mut LinkSpec, wire: WireKind) {
-    link.query.retain(|(key, _)| key != "wire");
-    link.query.push(("wire".to_owned(), wire.to_string().to_ascii_lowercase()));
 }
 
 /// What follows from a look: the bell when a live check turns good, and the step of the journey.
@@ -115,16 +102,21 @@ pub(super) fn heard(event: &Event, good: &mut bool) -> Vec<Act> {
 }
 
 /// A wire with what was measured on it.
-pub(super) fn row(sheet: &mut Sheet<'_>, role: Role, wire: &WireRow, report: &WiringReport) {
+pub(super) fn row(sheet: &mut Sheet<'_>, role: Role, wire: &WireRow, width: usize, report: &WiringReport) {
     sheet.put(role, if role == Role::Selected { glyph::HERE } else { " " }).put(Role::Text, " ");
     let Some(found) = report.rows.iter().find(|found| found.signal == wire.signal) else {
         sheet.line(Role::Dim, format!("· {}", wire.signal));
         return;
     };
     let (symbol, colour) = mark(found);
-    sheet.put(colour, symbol).put(role, format!(" {:<4}  pin {:<2}  ", wire.signal, wire.pi_pin));
+    sheet.put(colour, symbol).put(role, format!(" {:<4}  {:<width$}  ", wire.signal, place(wire)));
     let room = sheet.width().saturating_sub(sheet.column());
     sheet.line(colour, cut(&found.measured, room));
+}
+
+/// The host's end of a wire, as short as it goes: `pin 15`, `D2`.
+pub(super) fn place(wire: &WireRow) -> String {
+    wire.pin.map_or_else(|| wire.host.clone(), |pin| format!("pin {pin}"))
 }
 
 /// Symbol and role of what was found on a wire.

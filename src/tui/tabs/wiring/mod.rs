@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use unicode_width::UnicodeWidthStr;
 
 use super::{Tab, TabId};
 use crate::chip::{self, Module, Pad, WireRow};
-use crate::link::WireKind;
+use crate::link::{WireKind, WireName};
 use crate::session::Event;
 use crate::tui::effect::{Act, Response};
 use crate::tui::glyph;
@@ -74,23 +75,13 @@ pub struct Wiring {
 }
 
 fn rows(cx: &Shared) -> Vec<WireRow> {
-    cx.module().map(|module| chip::wiring(module, cx.wire)).unwrap_or_default()
+    cx.module().map(|module| chip::wiring(module, &cx.pins)).unwrap_or_default()
 }
 
 /// The pad function behind a signal of the wiring table.
 fn function(signal: &str) -> &'static str {
-    match signal {
-        "GND" => "power.gnd",
-        "3V3" => "power.3v3",
-        "CEN" => "reset.cen",
-        "SCK" => "spi_flash.sck",
-        "CSN" => "spi_flash.csn",
-        "SI" => "spi_flash.si",
-        "SO" => "spi_flash.so",
-        "RX1" => "uart1.rx",
-        "TX1" => "uart1.tx",
-        _ => "",
-    }
+    let named = WireName::SPI.into_iter().chain(WireName::UART).find(|wire| wire.signal() == signal);
+    named.map_or("", chip::function)
 }
 
 impl Wiring {
@@ -160,25 +151,26 @@ impl Wiring {
             sheet.end();
         }
         let heading = if self.safe() { Role::Dim } else { Role::Warn };
-        let pi = rows.iter().map(|wire| wire.pi.len() as u16).max().unwrap_or(0);
+        let pi = rows.iter().map(|wire| wire.host.width() as u16).max().unwrap_or(0);
         if report.is_some() {
             if roomy {
                 sheet.line(heading, "    wire  header  measured");
             }
         } else if self.safe() && roomy {
-            sheet.put(heading, "    Raspberry Pi").to(pi + 7).line(heading, "module pad");
+            sheet.put(heading, format!("    {}", cx.pins.host)).to(pi + 7).line(heading, "module pad");
         } else if !self.safe() {
             sheet.line(heading, "    Tick the two lines above first (Space).");
         }
+        let places = rows.iter().map(|wire| measured::place(wire).width()).max().unwrap_or(0);
         for (index, wire) in rows.iter().enumerate() {
             let row = index + TICKS.len();
             if let Some(report) = report {
-                measured::row(&mut sheet, self.role(row), wire, report);
+                measured::row(&mut sheet, self.role(row), wire, places, report);
                 continue;
             }
             self.row_start(&mut sheet, row, rows);
             let role = self.role(row);
-            sheet.put(role, format!("{:<width$} → ", wire.pi, width = usize::from(pi)));
+            sheet.put(role, format!("{:<width$} → ", wire.host, width = usize::from(pi)));
             let pad = if wire.reachable { Role::Text } else { Role::Warn };
             let role = if role == Role::Selected { role } else { pad };
             sheet
@@ -246,18 +238,25 @@ impl Wiring {
                 );
             }
             None => {
-                sheet.paragraph(Role::Text, 0, "Supply the module from the Pi's 3V3 pin only; 5 V kills it.");
+                sheet.paragraph(
+                    Role::Text,
+                    0,
+                    "One 3.3 V supply only: the host's 3V3 pin or a regulator, never both. 5 V kills the module.",
+                );
             }
             Some(wire) => {
                 let note = if wire.note.is_empty() { "keep it short, like all of them" } else { &wire.note };
                 // Where rows are dear, what to watch out for goes before the wire's two ends, which stand above too.
                 if sheet.rows_left() > 2 {
-                    let ends = format!("{}: {} → {}", wire.signal, wire.pi, wire.pad);
+                    let ends = format!("{}: {} → {}", wire.signal, wire.host, wire.pad);
                     sheet.paragraph(Role::Strong, 0, ends).paragraph(Role::Text, 0, note);
                 } else {
                     sheet.paragraph(Role::Text, 0, note);
                 }
             }
+        }
+        if sheet.rows_left() > 6 {
+            sheet.paragraph(Role::Dim, 0, format!("pads: {} (confidence {})", module.source, module.confidence));
         }
         let missing = module.spi_missing_words();
         if cx.wire == WireKind::Spi && !missing.is_empty() {
@@ -343,8 +342,8 @@ impl Tab for Wiring {
     fn view(&self, area: Rect, buf: &mut Buffer, cx: &Shared) {
         let rows = rows(cx);
         let Some(module) = cx.module() else { return };
-        // Below the home size the drawings go first.
-        if area.width < 76 {
+        // Below the home size the drawings go first; there is nothing to draw of an adapter.
+        if area.width < 76 || rows.iter().all(|wire| wire.pin.is_none()) {
             self.table(module, &rows, area, buf, cx, false);
             return;
         }
@@ -360,11 +359,11 @@ impl Tab for Wiring {
             self.table(module, &rows, Rect { width: left.width.saturating_sub(1), ..left }, buf, cx, true);
         }
         column_rule(right, buf, &cx.theme);
-        let here = self.wire(&rows).map(|wire| wire.pi_pin);
+        let here = self.wire(&rows).and_then(|wire| wire.pin);
         let used = |pin: u8| {
-            if Some(pin) == here {
+            if here == Some(pin) {
                 Use::Here
-            } else if rows.iter().any(|wire| wire.pi_pin == pin) {
+            } else if rows.iter().any(|wire| wire.pin == Some(pin)) {
                 Use::Wired
             } else {
                 Use::Free
@@ -373,7 +372,7 @@ impl Tab for Wiring {
         let right = Rect { x: right.x + 1, width: right.width.saturating_sub(1), ..right };
         let mut sheet = Sheet::new(right, buf, &cx.theme);
         sheet.line(Role::Strong, cut("Raspberry Pi, 40 pins", right.width));
-        // 13 rows hold pins 1 to 26, where every wire ends; the rest is drawn where there is room for it.
+        // 13 rows hold pins 1 to 26, where most wires end; the rest is drawn where there is room for it.
         let rest = sheet.rest();
         let drawing =
             if rest.height >= pins::HEADER_ROWS { rest } else { Rect { height: rest.height.min(13), ..rest } };
@@ -386,14 +385,18 @@ impl Tab for Wiring {
 }
 
 fn modules(cx: &Shared) -> Choose {
-    let list = chip::modules();
-    let lines = list.iter().map(|module| {
-        let wires = if module.has_spi() { "SPI and UART" } else { "UART only" };
-        format!("{:<12} {:<9} {wires}", module.name, module.chip)
+    let all = || chip::modules().iter().chain([chip::any_module()]);
+    let lines = all().map(|module| {
+        let wires = match (module.is_any(), module.has_spi()) {
+            (true, _) => "where its pads usually are",
+            (false, true) => "SPI and UART",
+            (false, false) => "UART only",
+        };
+        format!("{:<12} {:<10} {wires}", module.name, module.chip)
     });
-    let row = list.iter().position(|module| module.name == cx.module).unwrap_or(0);
-    Choose::new("Module", lines.collect(), row, |index| {
-        let name = chip::modules().get(index).map_or("WB2S", |module| module.name.as_str());
-        Act::Module(name)
+    let row = all().position(|module| module.name == cx.module).unwrap_or(0);
+    Choose::new("Module", lines.collect(), row, move |index| {
+        let module = chip::modules().get(index).unwrap_or_else(|| chip::any_module());
+        Act::Module(module.name.as_str())
     })
 }

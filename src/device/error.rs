@@ -6,7 +6,7 @@ use super::tried::EntryTry;
 use super::watch::Cancelled;
 use crate::link::LinkError;
 use crate::problem::{Class, Explain, Problem};
-use crate::units::hex_text;
+use crate::units::{hex_text, time_text};
 
 /// What a device can fail with. Every wait has a limit, and the limit has a name here.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +56,7 @@ pub enum DeviceError {
         cen: String,
     },
     /// No loader answered a link check.
-    #[error("no answer to link checks for {waited:?}")]
+    #[error("no answer to link checks for {}", time_text(*.waited))]
     NoLoader {
         /// How long the program tried.
         waited: Duration,
@@ -144,7 +144,7 @@ pub enum DeviceError {
         status: u8,
     },
     /// WIP did not fall within the part's limit.
-    #[error("the flash is still busy {waited:?} after {request} at 0x{at:06X}")]
+    #[error("the flash is still busy {} after {request} at 0x{at:06X}", time_text(*.waited))]
     StillBusy {
         /// The command waited for.
         request: &'static str,

@@ -12,6 +12,7 @@ use super::pins::Pins;
 use super::tape::{Recording, TapeError};
 use crate::disk::{DiskError, Kind};
 use crate::problem::{Class, Explain, Problem};
+use crate::units::time_text;
 
 /// Code of a port or bus that somebody else holds.
 const BUSY: &str = "E204";
@@ -374,7 +375,7 @@ pub enum LinkError {
         why: String,
     },
     /// The port takes no more bytes.
-    #[error("{name} took no more bytes for {waited:?}")]
+    #[error("{name} took no more bytes for {}", time_text(*.waited))]
     Stalled {
         /// The node.
         name: String,

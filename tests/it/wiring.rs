@@ -55,7 +55,7 @@ fn what_cannot_be_checked_is_said_with_a_way_out() {
     let spi = ["wiring", "--module", "cb2s", "--wire", "spi", "--check", "--json", "--link", "sim:cb2s"];
     assert_eq!(run(&spi), "E431", "no pads");
     assert_eq!(
-        run(&["wiring", "--module", "wb2s", "--wire", "uart", "--check", "--json", "--link", "sim:wb2s"]),
+        run(&["wiring", "--module", "wb2s", "--wire", "uart", "--check", "--json", "--link", "sim:wb2s?wire=spi"]),
         "E432"
     );
     assert_eq!(run(&["wiring", "--module", "wb9s", "--check", "--json", "--link", "sim:wb2s"]), "E430");
@@ -65,13 +65,28 @@ fn what_cannot_be_checked_is_said_with_a_way_out() {
 }
 
 #[test]
+fn the_check_follows_the_wire_of_the_link() {
+    let folder = folder();
+    for (args, signal) in [
+        (&["--link", "sim:wb2s?wire=uart", "wiring", "--check", "--json"][..], "TX1"),
+        (&["--link", "sim:wb2s", "wiring", "--wire", "uart", "--check", "--json"], "TX1"),
+        (&["--link", "sim:cb2s", "wiring", "--check", "--json"], "TX1"),
+        (&["--link", "sim:wb2s", "wiring", "--check", "--json"], "SO"),
+    ] {
+        let found = succeed(&bkbench(folder.path(), args));
+        let rows = found["rows"].as_array().expect("rows");
+        assert!(rows.iter().any(|row| row["signal"] == signal && row["finding"] == "pass"), "{args:?}: {rows:?}");
+    }
+}
+
+#[test]
 fn wires_that_are_held_together_give_back_what_is_sent() {
     let folder = folder();
     let args = ["--link", "sim:wb2s?wire=uart&faults=echo", "wiring", "--check", "--loop-back", "--json"];
     let found = succeed(&bkbench(folder.path(), &args));
     assert_eq!((&found["loop_back"], &found["usable"]), (&true.into(), &true.into()));
     assert_eq!(found["evidence"][0], "115200 baud: 128 of 128 bytes came back right");
-    let spi = bkbench(folder.path(), &["--link", "sim:wb2s", "wiring", "--check", "--loop-back", "--json"]);
+    let spi = bkbench(folder.path(), &["--link", "sim:wb2s?wire=spi", "wiring", "--check", "--loop-back", "--json"]);
     assert_eq!(document(&spi)["error"]["code"], "E432");
 }
 

@@ -6,11 +6,13 @@ use std::time::Duration;
 use super::super::error::DeviceError;
 use super::super::guard::wait;
 use super::super::watch::{Level, Watch};
-use super::picture::{self, Heard};
+use super::heard::Heard;
+use super::picture;
 use super::port::Port;
 use crate::codec::beken::request::byte_times;
 use crate::codec::beken::{Decoder, Request};
 use crate::link::{LinkError, ResetLine};
+use crate::units::time_text;
 
 /// The rate every loader starts with.
 pub(super) const START_BAUD: u32 = 115_200;
@@ -31,6 +33,9 @@ const BY_HAND: Duration = Duration::from_secs(60);
 /// Time between two software resets in that flood.
 const SOFT_RESET_EVERY: Duration = Duration::from_secs(3);
 
+/// How long another rate is listened to after each of those, where what is heard makes no sense at the first one.
+const ELSEWHERE: Duration = Duration::from_millis(1100);
+
 /// Links up with the loader. Returns one line of evidence. `cut_off` is the rate at which a request that changes the flash
 /// may have been cut off: without a reset line it is filled up first.
 pub(super) fn link_up(
@@ -44,20 +49,20 @@ pub(super) fn link_up(
         port.fill_up(rate)?;
     }
     let started = port.clock().now();
-    let mut flood = Flood { port, decoder: Decoder::new(), heard: Heard::default(), lately: Vec::new() };
+    let mut flood = Flood { port, decoder: Decoder::new(), heard: Heard::since(started) };
     let how = match reset {
         Some(reset) => flood.with_line(reset, watch)?,
         None => flood.by_hand(watch)?,
     };
-    let Flood { port, heard, .. } = flood;
+    let Flood { port, mut heard, .. } = flood;
     let waited = port.clock().now().saturating_sub(started);
     match how {
-        Some(how) => Ok(format!("loader linked at {START_BAUD} baud, {how}, after {} ms", waited.as_millis())),
+        Some(how) => Ok(format!("loader linked at {START_BAUD} baud, {how}, after {}", time_text(waited))),
         None => {
             watch.note(Level::Info, "no loader answers; listening to what is on the line instead".to_owned());
-            let picture = picture::look(port, &heard, watch)?;
+            let picture = picture::look(port, &mut heard, watch)?;
             port.set_baud(START_BAUD)?;
-            Err(picture.explain(waited))
+            Err(picture.explain(waited, &port.pins))
         }
     }
 }
@@ -66,8 +71,6 @@ struct Flood<'p> {
     port: &'p mut Port,
     decoder: Decoder,
     heard: Heard,
-    /// What came since the person was last told.
-    lately: Vec<u8>,
 }
 
 impl Flood<'_> {
@@ -79,6 +82,7 @@ impl Flood<'_> {
             self.run(AHEAD, watch)?;
             self.decoder.clear();
             reset.hold(false)?;
+            self.heard.reset(self.port.clock().now(), true);
             if self.run(ROUND, watch)? && self.settle()? {
                 return Ok(Some(format!("reset {round} by {}", reset.describe())));
             }
@@ -97,7 +101,7 @@ impl Flood<'_> {
         }
         wait(self.port.clock(), HOLD / 2, watch)?;
         let got = self.port.receive_raw(&mut buffer, Duration::ZERO)?;
-        self.heard.in_reset(buffer.get(..got).unwrap_or_default());
+        self.heard.take(self.port.clock().now(), START_BAUD, true, buffer.get(..got).unwrap_or_default());
         Ok(())
     }
 
@@ -109,8 +113,9 @@ impl Flood<'_> {
         let mut asked = false;
         let until = self.port.clock().now() + BY_HAND;
         let mut console = [START_BAUD, CONSOLE_BAUD].into_iter().cycle();
+        let mut others = picture::RATES.into_iter().filter(|rate| *rate != START_BAUD).cycle();
         while self.port.clock().now() < until {
-            self.lately.clear();
+            let since = self.heard.age(self.port.clock().now());
             self.soft_reset(console.next().unwrap_or(START_BAUD))?;
             if self.run(SOFT_RESET_EVERY, watch)? && self.settle()? {
                 if asked {
@@ -122,9 +127,28 @@ impl Flood<'_> {
             asked = true;
             let left = until.saturating_sub(self.port.clock().now()).as_secs();
             let what = "touch CEN to GND with a wire and let go, now or later";
-            watch.note(Level::Ask, format!("{what}: {left} s left; {}", picture::words(&self.lately)));
+            let lately = self.heard.at_rate(START_BAUD, since);
+            watch.note(Level::Ask, format!("{what}: {left} s left; {}", picture::words(&lately)));
+            if !picture::makes_sense(&lately)
+                && let Some(rate) = others.next()
+            {
+                self.listen_at(rate, watch)?;
+            }
         }
         Ok(None)
+    }
+
+    /// What makes no sense at one rate may do so at another; whoever speaks there may be silent later.
+    fn listen_at(&mut self, rate: u32, watch: &mut dyn Watch) -> Result<(), DeviceError> {
+        match self.port.set_baud(rate) {
+            Ok(()) => {}
+            Err(LinkError::Unsupported { .. }) => return Ok(()),
+            Err(other) => return Err(other.into()),
+        }
+        self.port.quiet()?;
+        picture::listen(self.port, &mut self.heard, ELSEWHERE, watch)?;
+        self.port.set_baud(START_BAUD)?;
+        Ok(())
     }
 
     /// Asks a running application to reboot, in every way known to work (§3.2).
@@ -141,6 +165,7 @@ impl Flood<'_> {
             Err(other) => return Err(other.into()),
         }
         self.port.tell(&Request::ResetApplication)?;
+        self.heard.reset(self.port.clock().now(), false);
         Ok(())
     }
 
@@ -160,8 +185,7 @@ impl Flood<'_> {
                 let got = self.port.receive_raw(&mut buffer, left)?;
                 let bytes = buffer.get(..got).unwrap_or_default();
                 self.decoder.push(bytes);
-                self.heard.flooding(bytes);
-                picture::keep(&mut self.lately, bytes);
+                self.heard.take(self.port.clock().now(), START_BAUD, false, bytes);
                 while let Some(reply) = self.decoder.next() {
                     if Request::LinkCheck.accepts(&reply).is_some() {
                         self.heard.answered = true;

@@ -4,6 +4,7 @@
 mod damage;
 mod efuse;
 mod fetch;
+mod heard;
 mod identify;
 mod link_up;
 mod loader;
@@ -12,7 +13,10 @@ mod port;
 mod seen;
 mod speed;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod tests;
+mod voices;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -70,7 +74,7 @@ impl UartFlash {
         options: &AttachOptions,
         watch: &mut dyn Watch,
     ) -> Result<Self, DeviceError> {
-        let mut port = Port::new(wire, clock);
+        let mut port = Port::new(wire, clock, info.pins.clone());
         let linked = link_up::link_up(&mut port, reset.as_deref_mut(), options.cut_off, watch)?;
         let (mut loader, identity) = identify::identify(port, reset, watch)?;
         let mut evidence = vec![linked];

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::codec::beken::request::byte_times;
 use crate::codec::beken::{Answer, Decoder, Reply, Request};
-use crate::link::{Clock, LinkError, SerialLink};
+use crate::link::{Clock, LinkError, Pins, SerialLink};
 
 /// CRC speed assumed before it has been measured, in bytes per second: half of what the tools count on. A slower guess
 /// would let a basic loader that lost an answer fall asleep meanwhile (§3.1).
@@ -64,10 +64,12 @@ pub(super) struct Port {
     told: Duration,
     /// How often the chip was left alone so long that its loader may have given up in between.
     pub gaps: u32,
+    /// Where the wires end, for what a person is told.
+    pub pins: Pins,
 }
 
 impl Port {
-    pub fn new(wire: Box<dyn SerialLink>, clock: Rc<dyn Clock>) -> Self {
+    pub fn new(wire: Box<dyn SerialLink>, clock: Rc<dyn Clock>, pins: Pins) -> Self {
         Self {
             wire,
             clock,
@@ -83,6 +85,7 @@ impl Port {
             answered: Duration::ZERO,
             told: Duration::ZERO,
             gaps: 0,
+            pins,
         }
     }
 

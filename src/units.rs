@@ -177,6 +177,14 @@ pub fn time_text(time: Duration) -> String {
     }
 }
 
+/// A duration that is only estimated, rounded up to whole seconds: `7 s`, `3 min 05 s`.
+pub fn whole_time_text(time: Duration) -> String {
+    match time.as_secs_f64().ceil() as u64 {
+        seconds @ 0..100 => format!("{seconds} s"),
+        seconds => time_text(Duration::from_secs(seconds)),
+    }
+}
+
 /// Writes bytes as upper-case hex pairs with a blank between them.
 pub fn hex_text(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(" ")

@@ -14,7 +14,7 @@ use crate::image::firmware;
 use crate::job::{BackupRead, Identity, JobSpec, Outcome, ProtectGoal, Protection};
 use crate::problem::{Class, Problem};
 use crate::store::{self, Saved};
-use crate::units::{Span, clock_text, size_text};
+use crate::units::{Span, clock_text, size_text, time_text};
 
 /// A client with the link open and the chip identified.
 pub(super) fn connect(context: &Context) -> Result<(Client, Arc<Identity>), Problem> {
@@ -135,7 +135,7 @@ pub(super) fn back_up(context: &Context, output: Option<PathBuf>) -> Result<(), 
         let gone: String = read
             .interruptions
             .iter()
-            .map(|gone| format!("\nlink lost at {:.0} s: {}", gone.at.as_secs_f64(), gone.words()))
+            .map(|gone| format!("\nlink lost after {}: {}", time_text(gone.at), gone.words()))
             .collect();
         let had = if saved.already_had { "\nthe same content was already there" } else { "" };
         let rules: Vec<String> = read

@@ -151,13 +151,15 @@ fn measured(report: &WiringReport) -> String {
     }
     lines.push(String::new());
     if report.usable {
+        let unmeasured = report.rows.iter().any(|row| row.finding == Finding::NotMeasurable);
+        let good = if unmeasured { "All that could be measured is good" } else { "All good" };
         lines.push(match &report.id {
-            Some(id) => format!("All good: id {id} is steady, and it goes away with CEN held low."),
+            _ if !report.all_good() => "The chip answers, and one of its wires is not right:".to_owned(),
+            Some(id) => format!("{good}: id {id} is steady, {}.", report.cen_words()),
             None if report.loop_back => {
-                "All good: adapter and both wires give back what is sent. What is still wrong is at the module."
-                    .to_owned()
+                "Adapter and both wires give back what is sent. What is still wrong is at the module.".to_owned()
             }
-            None => "All good: the module answers.".to_owned(),
+            None => format!("{good}: the module answers."),
         });
         if let Some(pace) = report.pace {
             let plenty = if report.plenty() { ", which is plenty" } else { "" };

@@ -17,7 +17,7 @@ use crate::job::{
 };
 use crate::problem::{Class, Explain, Problem};
 use crate::store;
-use crate::units::{SECTOR, Span};
+use crate::units::{SECTOR, Span, time_text, whole_time_text};
 
 /// Ranges listed to people after a write that ended early.
 const LISTED: usize = 24;
@@ -269,7 +269,7 @@ fn plan_text(plan: &Plan) -> String {
     }
     lines.extend(plan.settings.iter().map(|change| format!("  sets {change}")));
     lines.extend(plan.notes.iter().map(|note| format!("  note: {note}")));
-    lines.push(format!("  about {} s   hash {}", plan.time.as_secs_f64().ceil(), plan.hash));
+    lines.push(format!("  about {}   hash {}", whole_time_text(plan.time), plan.hash));
     lines.join("\n")
 }
 
@@ -289,13 +289,13 @@ fn report_text(report: &WriteReport) -> String {
         format!("nothing had to be changed: {} already holds it", report.plan.span)
     } else {
         format!(
-            "written   {}: {} sectors erased, {} programmed, {} kept, {} retries, {:.1} s",
+            "written   {}: {} sectors erased, {} programmed, {} kept, {} retries, {}",
             report.plan.span,
             report.sectors.erased,
             report.sectors.programmed,
             report.sectors.kept,
             report.retries,
-            report.took.as_secs_f64()
+            time_text(report.took)
         )
     };
     let supply = report.supply.map(|record| format!("\nsupply    {}", record.words())).unwrap_or_default();
@@ -313,13 +313,13 @@ fn report_text(report: &WriteReport) -> String {
 
 fn there_text(there: &AlreadyThere) -> String {
     format!(
-        "already there: {} holds {} ({}); nothing was written, and no backup was made\nproven    every byte of it compared {}, {} retries, {:.1} s\nunchecked {}\nsha256    {} (the image in its place)",
+        "already there: {} holds {} ({}); nothing was written, and no backup was made\nproven    every byte of it compared {}, {} retries, {}\nunchecked {}\nsha256    {} (the image in its place)",
         there.span,
         there.name,
         there.about,
         there.compared,
         there.retries,
-        there.took.as_secs_f64(),
+        time_text(there.took),
         there.not_checked.join(", "),
         there.sha256
     )

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::units::seconds;
+use crate::units::{seconds, time_text};
 
 /// A time that the link was gone in the middle of a job.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,6 +30,6 @@ impl Interruption {
     /// The whole in one line.
     pub fn words(&self) -> String {
         let redone = if self.redone.is_empty() { "begun again" } else { &self.redone };
-        format!("{}; back after {:.1} s: {redone}", self.why, self.away.as_secs_f64())
+        format!("{}; back after {}: {redone}", self.why, time_text(self.away))
     }
 }

@@ -16,7 +16,7 @@ use crate::device::{Cancelled, DeviceError, Watch};
 use crate::image::openbeken::encode::EncodeError;
 use crate::link::{LinkError, supply};
 use crate::problem::{Class, Explain, Problem};
-use crate::units::Span;
+use crate::units::{Span, time_text};
 
 /// Code of the failure after which nothing on the chip may be believed: sectors outside the plan changed.
 pub(super) const KEPT_CHANGED: &str = "E511";
@@ -179,7 +179,7 @@ pub enum JobError {
         at: u32,
     },
     /// The link went away in mid-job and did not come back in time.
-    #[error("{lost}; it did not come back within {waited:?}")]
+    #[error("{lost}; it did not come back within {}", time_text(*.waited))]
     NotBack {
         /// How it was lost.
         lost: String,

@@ -131,6 +131,22 @@ pub struct WiringReport {
 const PLENTY: u32 = 8_000_000;
 
 impl WiringReport {
+    /// Whether the chip can be worked with, and nothing was found against any wire.
+    pub fn all_good(&self) -> bool {
+        self.usable && !self.rows.iter().any(|row| matches!(row.finding, Finding::Fail | Finding::Unsure))
+    }
+
+    /// What was found out about CEN, as the end of a sentence: nothing is claimed that was not measured.
+    pub fn cen_words(&self) -> String {
+        match self.rows.iter().find(|row| row.signal == WireName::Cen.signal()) {
+            Some(row) if row.finding == Finding::Pass && row.verdict == Verdict::Proven => {
+                "and it goes away with CEN held low".to_owned()
+            }
+            Some(row) => format!("and what CEN does to it was not measured ({})", row.measured),
+            None => "and CEN was not measured".to_owned(),
+        }
+    }
+
     /// Whether the wires are as good as anyone needs them.
     pub fn plenty(&self) -> bool {
         self.usable && self.pace.is_some_and(|pace| pace.works >= PLENTY)

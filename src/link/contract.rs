@@ -4,6 +4,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::errno::SysError;
 use super::host::Device;
 use super::host::owners::Owner;
 use super::lock::Holder;
@@ -460,6 +461,9 @@ pub enum LinkError {
     /// A transcript.
     #[error(transparent)]
     Tape(#[from] TapeError),
+    /// The kernel refused, with a number that tells why.
+    #[error(transparent)]
+    Sys(#[from] SysError),
     /// The system gave a transfer up because it took too long. How much of it went out is not known.
     #[error("{name}: a transfer took too long: {why}")]
     TimedOut {
@@ -665,6 +669,7 @@ impl Explain for LinkError {
             ),
             Self::Net(error) => error.explain(),
             Self::Tape(error) => error.explain(),
+            Self::Sys(error) => error.explain(),
             Self::TimedOut { .. } | Self::Io { .. } => {
                 let (cause, remedy) = match self {
                     Self::TimedOut { .. } => (

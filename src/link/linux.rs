@@ -4,7 +4,8 @@ use spidev::{SpiModeFlags, Spidev, SpidevOptions, SpidevTransfer};
 
 use super::claim::Claims;
 use super::contract::{LinkError, SpiLink};
-use super::spidev::{ENTRY_HZ, Node, bufsiz, frames_in_message, longest_frame, open_error, transfer_error};
+use super::errno;
+use super::spidev::{ENTRY_HZ, Node, bufsiz, frames_in_message, longest_frame, open_error};
 
 struct Bus {
     name: String,
@@ -19,7 +20,7 @@ struct Bus {
 pub(super) fn open(node: Node, claims: Claims) -> Result<Box<dyn SpiLink>, LinkError> {
     let mut spi = Spidev::open(node.to_string()).map_err(|error| open_error(node, &error))?;
     let options = SpidevOptions::new().bits_per_word(8).max_speed_hz(ENTRY_HZ).mode(SpiModeFlags::SPI_MODE_0).build();
-    spi.configure(&options).map_err(|error| LinkError::Io { name: node.to_string(), why: error.to_string() })?;
+    spi.configure(&options).map_err(|error| errno::running(&node.to_string(), &error))?;
     Ok(Box::new(Bus { name: node.to_string(), spi, clock: ENTRY_HZ, bufsiz: bufsiz(), _claims: claims }))
 }
 
@@ -33,7 +34,7 @@ impl Bus {
             part.cs_change = u8::from(index < last);
             parts.push(part);
         }
-        self.spi.transfer_multiple(&mut parts).map_err(|error| transfer_error(&self.name, &error))
+        self.spi.transfer_multiple(&mut parts).map_err(|error| errno::running(&self.name, &error))
     }
 
     fn configure(&mut self, options: &SpidevOptions, what: String) -> Result<(), LinkError> {

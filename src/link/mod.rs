@@ -6,6 +6,7 @@ mod ch341;
 mod claim;
 mod clock;
 pub mod contract;
+pub mod errno;
 pub mod gpio;
 #[cfg(target_os = "linux")]
 mod gpiochip;

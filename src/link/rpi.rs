@@ -4,7 +4,8 @@ use rppal::spi::{Bus, Error, Mode, Segment, SlaveSelect, Spi};
 
 use super::claim::Claims;
 use super::contract::{LinkError, SpiLink};
-use super::spidev::{ENTRY_HZ, Node, bufsiz, frames_in_message, longest_frame, open_error, transfer_error};
+use super::errno;
+use super::spidev::{ENTRY_HZ, Node, bufsiz, frames_in_message, longest_frame, open_error};
 
 struct Header {
     name: String,
@@ -74,7 +75,7 @@ impl Header {
             segments.push(segment);
         }
         self.spi.transfer_segments(&segments).map_err(|error| match error {
-            Error::Io(io) => transfer_error(&self.name, &io),
+            Error::Io(io) => errno::running(&self.name, &io),
             other => LinkError::Io { name: self.name.clone(), why: other.to_string() },
         })
     }

@@ -10,6 +10,7 @@ use serialport::{ClearBuffer, SerialPort};
 use super::claim;
 use super::clock::SystemClock;
 use super::contract::{Endpoint, Link, LinkError, LinkInfo, ResetLine, SerialLink, Wire, WireKind};
+use super::errno;
 use super::host::{Host, owners};
 use super::pins::Pins;
 use super::spec::LinkSpec;
@@ -36,7 +37,8 @@ pub(super) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
     if name.is_empty() {
         return Err(spec.bad("there is no port behind uart:, such as /dev/ttyUSB0"));
     }
-    let (port, claim) = open_port(&name, LINK_BAUD, Duration::from_millis(1), "plug the adapter in")?;
+    let (mut port, claim) = open_port(&name, LINK_BAUD, Duration::from_millis(1), "plug the adapter in")?;
+    let_go(port.as_mut());
     let reset = reset_line(spec, &name, port.as_ref())?;
     let how = reset.as_ref().map_or_else(|| "reset by hand".to_owned(), |line| line.describe());
     Ok(Link {
@@ -100,9 +102,25 @@ fn must_be_port(name: &str) -> Result<(), LinkError> {
     Ok(())
 }
 
+/// Opening a port asserts DTR and RTS: a module whose CEN is wired to one of them would be held in reset until the port is
+/// closed. A port without modem lines has none to let go.
+fn let_go(port: &mut dyn SerialPort) {
+    let _ = port.write_data_terminal_ready(false);
+    let _ = port.write_request_to_send(false);
+}
+
 fn open_error(name: &str, error: &serialport::Error, missing: &str) -> LinkError {
     use serialport::ErrorKind as Serial;
     let why = error.description.clone();
+    // The driver keeps only the words of most numbers.
+    let number = match error.kind() {
+        // The one kind that means two things: root is told of the container.
+        Serial::Io(ErrorKind::PermissionDenied) => Some(std::io::Error::from_raw_os_error(errno::EACCES)),
+        _ => errno::from_words(&why),
+    };
+    if let Some(told) = number.and_then(|number| errno::opening(name, &number)) {
+        return told;
+    }
     let name = name.to_owned();
     let not_found = |name| LinkError::NotFound {
         name,
@@ -122,6 +140,10 @@ impl Port {
     fn gone(&self, error: impl std::fmt::Display) -> LinkError {
         LinkError::Gone { name: self.name.clone(), why: error.to_string() }
     }
+
+    fn failed(&self, error: &std::io::Error) -> LinkError {
+        errno::on_terminal(&self.name, error)
+    }
 }
 
 impl SerialLink for Port {
@@ -137,7 +159,7 @@ impl SerialLink for Port {
                             return Err(LinkError::Stalled { name: self.name.clone(), waited: STALL });
                         }
                     }
-                    Err(error) => return Err(self.gone(error)),
+                    Err(error) => return Err(self.failed(&error)),
                 }
             }
         }
@@ -152,7 +174,7 @@ impl SerialLink for Port {
             Ok(0) => Err(self.gone("the port closed")),
             Ok(count) => Ok(count),
             Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) => Ok(0),
-            Err(error) => Err(self.gone(error)),
+            Err(error) => Err(self.failed(&error)),
         }
     }
 

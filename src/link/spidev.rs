@@ -24,6 +24,8 @@ const DEFAULT_BUFSIZ: usize = 4096;
 const ROUNDED_TO: usize = 128;
 /// Parts of one message. The system call's own limit is 511.
 const MOST_PARTS: usize = 64;
+/// Chip selects of one bus that are looked for.
+const MOST_SELECTS: u8 = 8;
 
 /// A spidev node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +132,9 @@ fn open_cen(backends: &[Backend], cen: &Cen, node: Node) -> Result<Opened, LinkE
 pub(super) fn open_error(node: Node, error: &std::io::Error) -> LinkError {
     use std::io::ErrorKind;
     let name = node.to_string();
+    if let Some(told) = super::errno::opening(&name, error) {
+        return told;
+    }
     match error.kind() {
         ErrorKind::NotFound => super::host::no_bus(name),
         ErrorKind::PermissionDenied => super::host::denied(&name, "spi"),
@@ -138,15 +143,6 @@ pub(super) fn open_error(node: Node, error: &std::io::Error) -> LinkError {
             LinkError::Busy { name, by }
         }
         _ => LinkError::Io { name, why: error.to_string() },
-    }
-}
-
-/// What a transfer failed with.
-pub(super) fn transfer_error(name: &str, error: &std::io::Error) -> LinkError {
-    let (name, why) = (name.to_owned(), error.to_string());
-    match error.kind() {
-        std::io::ErrorKind::TimedOut => LinkError::TimedOut { name, why },
-        _ => LinkError::Io { name, why },
     }
 }
 
@@ -225,14 +221,6 @@ mod tests {
         let header = LinkSpec::parse("spi:0.0?cen=none&driver=linux").unwrap();
         let opened = open_below(pi_5.path(), &header);
         assert!(!matches!(opened, Err(LinkError::BootEeprom { .. })), "the header's bus of a Pi 5 is free");
-    }
-
-    #[test]
-    fn a_transfer_that_the_kernel_gave_up_is_told_from_other_errors() {
-        // ETIMEDOUT and EMSGSIZE.
-        let of = |number| transfer_error("/dev/spidev0.0", &std::io::Error::from_raw_os_error(number));
-        assert!(matches!(of(110), LinkError::TimedOut { .. }));
-        assert!(matches!(of(90), LinkError::Io { .. }));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::device::{Cancelled, Level, Watch};
 use crate::job::{Identity, Interruption, Phase, Plan, Protection, Reporter, SectorState, WiringReport};
 use crate::link::Clock;
 use crate::link::supply::{Record, SUSPECT, Supply, Watcher};
-use crate::units::{SECTOR, Span};
+use crate::units::{SECTOR, Span, time_text};
 
 /// Numbers and dates events. While a link is open its own clock counts, so that rates over a simulated module are
 /// those of the module; time never goes back.
@@ -149,7 +149,7 @@ impl<'a> Runner<'a> {
         let now = self.timeline.now();
         let Some(last) = self.interruptions.last_mut() else { return };
         last.away = now.saturating_sub(last.at);
-        let words = format!("the link is back after {:.1} s, and it is the same chip", last.away.as_secs_f64());
+        let words = format!("the link is back after {}, and it is the same chip", time_text(last.away));
         self.retried(words);
     }
 

@@ -24,6 +24,7 @@ mod outlive;
 mod ownership;
 mod patience;
 #[cfg(unix)]
+mod pins;
 mod public_tools;
 #[cfg(unix)]
 mod real_loader;

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod damage;
 mod efuse;
+mod explain;
 mod fetch;
 mod heard;
 mod identify;

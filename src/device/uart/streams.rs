@@ -184,7 +184,7 @@ fn cases() -> Vec<Case> {
         case(
             "one glitch",
             vec![at(5.05, START, &[0])],
-            &["glitch", "5.", "swap RX1 and TX1"],
+            &["glitch", "after 5.", "swap the wires RX1 at TX of /dev/ttyUSB0"],
             &["all the time", "shorted"],
         ),
         case("held low", every(0.5, 0.5, START, &[0; 4]), &["low all the time", "3.3 V"], &["glitch"]),

@@ -22,7 +22,8 @@ pub(super) fn judge(seen: &Measured) -> Checked {
     let too_late = suspect.as_ref().is_some_and(|it| it.fault == Fault::Late && it.verdict == Verdict::Proven);
     Checked {
         wires,
-        usable: seen.settled && !seen.dropped && !too_late,
+        // Two lines that touch cannot carry what each of them should, whatever came through once.
+        usable: seen.settled && !seen.dropped && !too_late && seen.bridges.is_empty(),
         suspect,
         id: seen.id.map(id_words),
         pace: seen.pace,

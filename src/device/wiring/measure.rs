@@ -11,7 +11,7 @@ use super::Pace;
 use super::RESET;
 use super::lines::{BUS, Follow, Lines, Order};
 use crate::codec::nor::opcode;
-use crate::link::{Hold, Line};
+use crate::link::{Hold, Line, LinkError};
 
 /// The byte that selects SPI mode. No rotation of its bits is a command that changes a flash, nor is one of 9F; what a
 /// wrong order makes of them has no write enable before it, so that a flash drops it.
@@ -119,7 +119,8 @@ impl Measured {
         if self.dead() {
             return Vec::new();
         }
-        let bus = self.at_rest.iter().filter_map(|(line, follow)| match follow {
+        let bridged = |line: Line| self.bridges.iter().any(|(one, other)| [*one, *other].contains(&line));
+        let bus = self.at_rest.iter().filter(|(line, _)| !bridged(*line)).filter_map(|(line, follow)| match follow {
             Follow::Low => Some((*line, false)),
             Follow::High => Some((*line, true)),
             _ => None,
@@ -172,15 +173,28 @@ fn at_rest(lines: &mut Lines<'_>, seen: &mut Measured, whole: bool, watch: &mut 
     lines.hold(Line::Csn, Hold::High)?;
     seen.cen = Some(lines.follow(Line::Cen)?);
     lines.hold(Line::Cen, Hold::Low)?;
+    lines.hold(Line::Csn, Hold::PullDown)?;
+    Ok(bridges(lines, seen)?)
+}
+
+/// Lines that copy each other. One that seemed to stay low was perhaps held by a neighbour that was low as well: it counts as
+/// held by something else only where it copies none.
+fn bridges(lines: &mut Lines<'_>, seen: &mut Measured) -> Result<(), LinkError> {
     for (index, one) in BUS.into_iter().enumerate() {
         for other in BUS.into_iter().skip(index + 1) {
-            let free = |line| seen.rest_of(line) == Some(Follow::Follows);
-            if free(one) && free(other) && lines.copies(one, other)? {
+            let rest = (seen.rest_of(one), seen.rest_of(other));
+            let copies = match rest {
+                (Some(Follow::Follows), Some(Follow::Follows | Follow::Low)) => lines.copies(one, other)?,
+                (Some(Follow::Low), Some(Follow::Follows)) => lines.copies(other, one)?,
+                // Nothing is driven against what may be a short.
+                _ => false,
+            };
+            if copies {
                 seen.bridges.push((one, other));
             }
             lines.hold(other, Hold::PullDown)?;
+            lines.hold(one, Hold::PullDown)?;
         }
-        lines.hold(one, Hold::PullDown)?;
     }
     Ok(())
 }

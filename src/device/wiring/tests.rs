@@ -22,7 +22,7 @@ enum Case {
     Weak,
 }
 
-const CASES: [Case; 23] = [
+const CASES: [Case; 28] = [
     Case::Good,
     Case::Wires("gnd-open", Fault::Noise, &[Gnd]),
     Case::Wires("3v3-open", Fault::Open, &[Supply]),
@@ -40,6 +40,11 @@ const CASES: [Case; 23] = [
     Case::Wires("so-short-gnd", Fault::ShortToGround, &[So]),
     Case::Wires("so-short-3v3", Fault::ShortToSupply, &[So]),
     Case::Wires("si-so-bridged", Fault::Bridged, &[Si, So]),
+    Case::Wires("sck-si-bridged", Fault::Bridged, &[Sck, Si]),
+    Case::Wires("sck-csn-bridged", Fault::Bridged, &[Sck, Csn]),
+    Case::Wires("csn-si-bridged", Fault::Bridged, &[Csn, Si]),
+    Case::Wires("sck-so-bridged", Fault::Bridged, &[Sck, So]),
+    Case::Wires("csn-so-bridged", Fault::Bridged, &[Csn, So]),
     Case::Clock(300),
     Case::Clock(1000),
     Case::Clock(4000),

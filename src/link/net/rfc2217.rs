@@ -106,6 +106,11 @@ impl Remote {
         {
             self.set(setting, &[value])?;
         }
+        // A server asserts DTR and RTS when it opens its port, which holds a module in reset whose CEN is wired to one of
+        // them. One that has no such lines need not confirm.
+        for line in [DTR, RTS] {
+            self.socket.send(&com_port(SET_CONTROL, &[line.1]))?;
+        }
         self.received.clear();
         Ok(())
     }

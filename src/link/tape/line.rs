@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::link::contract::LinkError;
+use crate::units::time_text;
 
 /// What happened on a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl Failure {
     pub(super) fn of(error: &LinkError) -> Self {
         match error {
             LinkError::Gone { why, .. } => Self::Gone(why.clone()),
-            LinkError::Stalled { waited, .. } => Self::Gone(format!("took no bytes for {waited:?}")),
+            LinkError::Stalled { waited, .. } => Self::Gone(format!("took no bytes for {}", time_text(*waited))),
             LinkError::Unsupported { what, .. } => Self::Unsupported(what.clone()),
             LinkError::NotFound { remedy, .. } => Self::NotFound(remedy.clone()),
             other => Self::Other(other.to_string()),

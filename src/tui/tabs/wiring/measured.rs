@@ -88,8 +88,8 @@ fn job(link: &str, cx: &Shared, live: bool) -> Result<JobSpec, String> {
 pub(super) fn heard(event: &Event, good: &mut bool) -> Vec<Act> {
     match &event.what {
         What::Wiring(report) => {
-            let turned = report.usable && !*good;
-            *good = report.usable;
+            let turned = report.all_good() && !*good;
+            *good = report.all_good();
             let bell = (turned && report.stability.is_some()).then_some(Act::Effect(Effect::Bell));
             bell.into_iter().chain([Act::Journey(Step::Wired, report.usable)]).collect()
         }
@@ -157,7 +157,10 @@ pub(super) fn asked(sheet: &mut Sheet<'_>, cx: &Shared) {
 
 /// The result under the table: the big word, or the first suspect in a sentence.
 pub(super) fn verdict(sheet: &mut Sheet<'_>, report: &WiringReport) {
-    if report.usable {
+    if report.usable && !report.all_good() {
+        sheet.line(Role::Warn, "The chip answers, and one of its wires is not right.");
+    }
+    if report.all_good() {
         if sheet.rows_left() >= big::ROWS && sheet.width() >= big::width(ALL_GOOD) {
             big::word(sheet, Role::Ok, ALL_GOOD);
         } else {
@@ -172,6 +175,9 @@ pub(super) fn verdict(sheet: &mut Sheet<'_>, report: &WiringReport) {
         }
         if let Some(id) = &report.id {
             sheet.put(Role::Text, format!("id {id}"));
+            if report.rows.iter().any(|row| row.signal == "CEN" && row.finding != Finding::Pass) {
+                sheet.put(Role::Dim, "   CEN not measured");
+            }
             if let Some(pace) = report.pace {
                 sheet.put(Role::Dim, format!("   reads right up to {}", clock_text(pace.works)));
             }

@@ -89,7 +89,7 @@ impl Module {
     /// The signals of SPI access that are on no pad, in words: `SCK (P20)`.
     pub fn spi_missing_words(&self) -> Vec<String> {
         let missing = WireName::SPI.into_iter().filter(|wire| self.spi_missing.iter().any(|it| it == function(*wire)));
-        missing.map(|wire| signal_with_chip_pin(wire)).collect()
+        missing.map(signal_with_chip_pin).collect()
     }
 
     /// Whether this is no module of the table but what holds for any of them.

@@ -7,8 +7,9 @@ use super::cen::Cen;
 use super::contract::{Line, WireKind};
 use super::gpio::{bcm_number, header_pin, line_name};
 use super::host::Host;
-use super::host::board::Uart;
-use super::host::lines;
+use super::host::board::{Board, Uart};
+use super::host::buses::{Bus, Look};
+use super::host::select::{self, BusLines, Select};
 use super::spec::LinkSpec;
 use super::{sim, tape};
 
@@ -134,7 +135,7 @@ impl Pins {
     pub fn usual(wire: WireKind, cen: u8) -> Self {
         match wire {
             WireKind::Spi => header_spi(BusPins([11, 8, 10, 9]), ["SCLK", "CE0", "MOSI", "MISO"], bcm_end(cen)),
-            WireKind::Uart => header_uart(bcm_end(cen)),
+            WireKind::Uart => header_uart(14, 15, bcm_end(cen)),
         }
     }
 
@@ -183,12 +184,14 @@ impl Pins {
     }
 
     fn with_cen(mut self, cen: End) -> Self {
-        for (wire, end) in &mut self.ends {
-            if *wire == WireName::Cen {
-                end.clone_from(&cen);
-            }
-        }
+        self.set(WireName::Cen, cen);
         self
+    }
+
+    fn set(&mut self, wire: WireName, to: End) {
+        if let Some((_, end)) = self.ends.iter_mut().find(|(known, _)| *known == wire) {
+            *end = to;
+        }
     }
 }
 
@@ -247,9 +250,10 @@ fn header_spi(BusPins([sck, csn, si, so]): BusPins, [sclk, select, mosi, miso]: 
     Pins::new("Raspberry Pi", WireKind::Spi, ends)
 }
 
-fn header_uart(cen: End) -> Pins {
-    let (tx, rx) = (header_end(14, "TXD"), header_end(15, "RXD"));
-    Pins::new("Raspberry Pi", WireKind::Uart, vec![ground_near(header_pin(14)), supply_end(), cen, tx, rx])
+/// A UART on the header that sends and receives on these lines.
+fn header_uart(tx: u8, rx: u8, cen: End) -> Pins {
+    let ends = vec![ground_near(header_pin(tx)), supply_end(), cen, header_end(tx, "TXD"), header_end(rx, "RXD")];
+    Pins::new("Raspberry Pi", WireKind::Uart, ends)
 }
 
 /// BCM numbers of a bus, in the order SCLK, chip select, MOSI, MISO.
@@ -303,37 +307,40 @@ fn has_header(host: &Host) -> bool {
 }
 
 fn spi(link: &LinkSpec, host: &Host) -> Pins {
-    let mut numbers = link.target.split('.').map(|number| number.parse::<u8>().ok());
-    let (bus, select) = (numbers.next().flatten(), numbers.next().flatten());
+    let (bus, select) = link.target.split_once('.').unwrap_or((&link.target, ""));
+    let (number, select) = (bus.parse::<u32>().ok(), select.parse::<u8>().ok());
     let header = has_header(host);
     let cen = cen_end(link, Cen::Line(None), Some(header));
-    let generation = super::host::board::Board::of(host).pi;
-    let known = bus.zip(select).filter(|_| header);
-    let pins = known.and_then(|(bus, select)| {
-        let BusPins([sck, csn, si, so]) = BusPins::of_generation(bus, select, generation)?;
-        // The device tree may give the chip select another line (cs0_pin=); the kernel labels the one it uses.
-        let csn = claimed(host, &format!("spi{bus} CS{select}")).unwrap_or(csn);
-        Some(BusPins([sck, csn, si, so]))
-    });
     let chip_select = select.map_or_else(|| "CE".to_owned(), |select| format!("CE{select}"));
-    match pins {
-        Some(pins) => header_spi(pins, ["SCLK", &chip_select, "MOSI", "MISO"], cen),
-        None => {
-            let of = format!("of SPI bus {}", link.target.split('.').next().unwrap_or_default());
-            let line = |role: &str| end(format!("{role} {of}"));
-            let (ground, supply) = (end("GND of the board"), end("3V3 of the board"));
-            let ends = vec![ground, supply, cen, line("SCLK"), line(&chip_select), line("MOSI"), line("MISO")];
-            Pins::new(if header { "Raspberry Pi" } else { "board" }, WireKind::Spi, ends)
+    let place = number.zip(select).filter(|_| header);
+    if let Some((pins, chosen)) = place.and_then(|(bus, select)| header_bus(host, bus, select)) {
+        let mut pins = header_spi(pins, ["SCLK", &chip_select, "MOSI", "MISO"], cen);
+        if chosen == Select::NoLine {
+            pins.set(WireName::Csn, end("no pin: this bus has no chip select"));
         }
+        return pins;
     }
+    let line = |role: &str| end(format!("{role} of SPI bus {bus}"));
+    let (ground, supply) = (end("GND of the board"), end("3V3 of the board"));
+    let ends = vec![ground, supply, cen, line("SCLK"), line(&chip_select), line("MOSI"), line("MISO")];
+    Pins::new(if header { "Raspberry Pi" } else { "board" }, WireKind::Spi, ends)
 }
 
-/// The header line that somebody has claimed under this label.
-fn claimed(host: &Host, label: &str) -> Option<u8> {
-    let chips = lines::chips(host);
-    let header = chips.iter().find(|chip| chip.is_header())?;
-    let line = header.used.iter().find(|line| line.by == label)?;
-    u8::try_from(line.number).ok()
+/// The lines of a bus on the header: as the device tree has them, else those of such a bus on a Raspberry Pi. The chip
+/// select is the one that the kernel or the firmware's settings name, if they do.
+fn header_bus(host: &Host, bus: u32, select: u8) -> Option<(BusPins, Select)> {
+    let BusPins([sck, usual, si, so]) = match BusLines::of(host, bus, select) {
+        Some(lines) => {
+            let usual = lines.selects.get(usize::from(select)).copied()?;
+            BusPins([lines.sck, usual, lines.mosi, lines.miso])
+        }
+        None => BusPins::of_generation(bus, select, Board::of(host).pi)?,
+    };
+    let look = Look::at(host);
+    let wanted = Bus { bus, select, about: String::new() };
+    let chosen = select::select(host, &look.settings, &look.chips, &wanted);
+    let csn = if let Select::Line(line) = chosen { line } else { usual };
+    Some((BusPins([sck, csn, si, so]), chosen))
 }
 
 /// CEN as a link has it. `header` says whether numbers are lines of a Raspberry Pi's header; `None` where the usual line is
@@ -378,13 +385,14 @@ fn uart(link: &LinkSpec, host: &Host) -> Pins {
     let name = host.target(path).unwrap_or_else(|| path.to_owned());
     let name = name.rsplit('/').next().unwrap_or_default();
     let at_header = match Uart::of(host, name) {
-        Some(Uart::Header | Uart::HeaderMini) => true,
-        Some(Uart::Bluetooth | Uart::Debug) => false,
+        Some(Uart::Header | Uart::HeaderMini) => Some((14, 15)),
+        Some(Uart::Extra { tx, rx }) => Some((tx, rx)),
+        Some(Uart::Bluetooth | Uart::Debug) => None,
         // The names that a Raspberry Pi gives its header, where its device tree is not at hand.
-        None => has_header(host) && (name == "serial0" || name == "ttyAMA0"),
+        None => (has_header(host) && (name == "serial0" || name == "ttyAMA0")).then_some((14, 15)),
     };
-    if at_header {
-        return header_uart(reset_end(link, &link.target));
+    if let Some((tx, rx)) = at_header {
+        return header_uart(tx, rx, reset_end(link, &link.target));
     }
     let what = if name.starts_with("ttyUSB") || name.starts_with("ttyACM") { "serial adapter" } else { "serial port" };
     port(what, &link.target, link)

@@ -2,7 +2,7 @@
 
 use bkbench::chip;
 use bkbench::device::{AttachOptions, Unwatched, attach};
-use bkbench::link::host::doctor::{Surroundings, examine};
+use bkbench::link::host::doctor::{Surroundings, Wanted, examine};
 use bkbench::link::host::{Host, buses};
 use bkbench::link::sim::{Module, Setup, Wires};
 use bkbench::link::{LinkSpec, Pins, WireKind, WireName};
@@ -75,6 +75,7 @@ fn the_wiring_tab_has_the_pins_of_every_link() {
             theme: Theme::load("dark").expect("a theme"),
             folder: "/".into(),
             ascii: false,
+            shelf: bkbench::archive::shelf(&Settings::default()).expect("folders"),
         };
         let (app, _) = App::new(options);
         assert_eq!(app.shared.pins, pins(link), "{link}");
@@ -129,7 +130,8 @@ fn links_and_doctor_have_the_pins_of_a_raspberry_pis_buses() {
                     assert!(told.contains(&pin), "{name} {link}: {} at pin {pin}, {}", wire.signal(), endpoint.about);
                 }
             }
-            let around = Surroundings { cen, ..Surroundings::default() };
+            let link = LinkSpec::parse(&format!("spi:0.0?cen={cen}")).unwrap();
+            let around = Surroundings { wanted: Wanted::of(Some(&link), 22), ..Surroundings::default() };
             let found = examine(&computer.host, &around);
             let line = found.checks.iter().find(|check| check.id == "spi.cen").expect("a check of CEN");
             let pins = Pins::usual(WireKind::Spi, cen);
@@ -140,13 +142,17 @@ fn links_and_doctor_have_the_pins_of_a_raspberry_pis_buses() {
 }
 
 #[test]
-fn a_chip_select_that_the_kernel_has_elsewhere_is_followed() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(
-        folder.path().join("nodes.toml"),
-        "[[gpio]]\nnode = \"/dev/gpiochip0\"\nlabel = \"pinctrl-bcm2711\"\nlines = 58\nused = [{ number = 5, by = \"spi0 CS0\" }]\n",
-    )
-    .unwrap();
-    let pins = Pins::of(&LinkSpec::parse("spi:0.0").unwrap(), &Host::copied(folder.path()));
-    assert_eq!(pins.at(WireName::Csn), "CSN at GPIO5 CE0 (pin 29)");
+fn a_chip_select_that_the_kernel_has_elsewhere_or_not_at_all_is_followed() {
+    let at = |line: u8, by: &str| {
+        let computer = computer("pi4-bookworm");
+        let header = format!(
+            "[[gpio]]\nnode = \"/dev/gpiochip0\"\nlabel = \"pinctrl-bcm2711\"\nlines = 58\nused = [{{ number = {line}, by = \"{by}\" }}]\n"
+        );
+        std::fs::write(computer.folder.path().join("nodes.toml"), header).unwrap();
+        let host = Host::copied(computer.folder.path());
+        Pins::of(&LinkSpec::parse("spi:0.0").unwrap(), &host).at(WireName::Csn)
+    };
+    assert_eq!(at(8, "spi0 CS0"), "CSN at GPIO8 CE0 (pin 24)");
+    assert_eq!(at(5, "spi0 CS0"), "CSN at GPIO5 CE0 (pin 29)");
+    assert_eq!(at(5, "somebody else"), "CSN at no pin: this bus has no chip select");
 }

@@ -90,7 +90,7 @@ fn a_line_holds_the_chip_and_lets_it_go_at_the_end() {
         drop(link);
         let made = server.join().unwrap();
         let lines: Vec<u8> = made.iter().filter(|(setting, _)| *setting == SET_CONTROL).map(|made| made.1[0]).collect();
-        assert_eq!(lines, [NO_FLOW_CONTROL, on, off]);
+        assert_eq!(lines, [NO_FLOW_CONTROL, DTR.1, RTS.1, on, off], "opening holds nothing");
     }
 }
 

@@ -325,6 +325,7 @@ mod tests {
             name: "sim:wb2s".to_owned(),
             wire: crate::link::WireKind::Uart,
             detail: String::new(),
+            pins: crate::link::Pins::usual(crate::link::WireKind::Uart, 22),
             simulated: true,
         };
         server.feed(&event(What::Link(crate::session::LinkState::Open { info, speed: 921_600 })));

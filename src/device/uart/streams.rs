@@ -131,6 +131,7 @@ fn play(said: Vec<Said>, reset: &Reset, echo: bool, after_reset: Option<&str>) -
         reset: matches!(reset, Reset::Line(_)).then(|| Box::new(Line(released)) as Box<dyn ResetLine>),
         probe: None,
         clock,
+        record: None,
         info: LinkInfo {
             name: spec.name(),
             wire: WireKind::Uart,

@@ -210,24 +210,27 @@ fn stable_name(host: &Host, port: &str) -> Option<String> {
 pub fn endpoints(host: &Host) -> Vec<Endpoint> {
     let (processes, system) = (Processes::of(host), System::of(host));
     let ports = ports(host);
-    let mut found: Vec<Endpoint> = ports.iter().map(|port| endpoint(host, &system, &processes, port)).collect();
+    let mut found: Vec<Endpoint> = ports.iter().map(|port| endpoint(host, &system, &processes, &ports, port)).collect();
     let lost = adapters::lost(host, &system, &processes, &ports);
     found.extend(lost.iter().map(|lost| lost.endpoint(host, &system)));
     found
 }
 
 /// What to use instead of a port that is no wire.
-fn instead(host: &Host, system: &System) -> String {
+fn instead(host: &Host, system: &System, ports: &[Port]) -> String {
+    if let Some(wire) = ports.iter().find(|port| port.no_wire.is_none()) {
+        return format!("use {}: {}", wire.node(), wire.words());
+    }
     match Board::of(host).pi.filter(|_| system.container.is_none()) {
-        Some(pi) => format!(
-            "use the header's UART (if it is not listed: {}), or a USB serial adapter",
-            quoted(&system.fix(host, Fix::HeaderUartOn(pi)))
-        ),
-        None => "use a USB serial adapter".to_owned(),
+        Some(pi) => {
+            let on = quoted(&system.fix(host, Fix::HeaderUartOn(pi)));
+            format!("switch the header's UART on: {on}; or plug in a USB serial adapter")
+        }
+        None => system.fix(host, Fix::PassUsb),
     }
 }
 
-fn endpoint(host: &Host, system: &System, processes: &Processes, port: &Port) -> Endpoint {
+fn endpoint(host: &Host, system: &System, processes: &Processes, ports: &[Port], port: &Port) -> Endpoint {
     let node = port.node();
     let device = Device {
         node: node.clone(),
@@ -239,7 +242,7 @@ fn endpoint(host: &Host, system: &System, processes: &Processes, port: &Port) ->
     let not_a_wire = port.no_wire.filter(|_| port.uart != Some(Uart::Bluetooth)).map(|why| LinkError::NotAWire {
         name: node.clone(),
         why: port.uart.map_or_else(|| why.to_owned(), Uart::words),
-        remedy: instead(host, system),
+        remedy: instead(host, system, ports),
     });
     let denied = || reach(host, &node).obstacle(host, system, &node, "dialout");
     super::endpoint(format!("uart:{node}"), port.words(), device, not_a_wire.or_else(denied))

@@ -406,6 +406,12 @@ impl Tab for Connect {
         {
             self.row = row;
         }
+        // Before anything was chosen it stands on hardware that is ready, where there is some.
+        let chosen = self.row > 0 || self.used.is_some() || self.typed.is_some() || cx.first_link.is_some();
+        if matches!(done, Done::Links(_)) && !chosen {
+            let real = |link: &Endpoint| link.obstacle.is_none() && !link.link.starts_with("sim:");
+            self.row = self.links(cx).iter().position(real).unwrap_or(0);
+        }
         Vec::new()
     }
 

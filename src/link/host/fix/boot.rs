@@ -97,9 +97,9 @@ impl System {
                 None => nix(&nix_overlay(line.trim_start_matches("dtparam=").split('=').next().unwrap_or(line)), true),
             };
         }
-        // What stands there already and counts only waits for a restart.
-        if settings.lines.iter().any(|there| there.text == line && there.applies == Some(true)) {
-            return self.reboot();
+        let there = settings.lines.iter().find(|there| there.text == line && there.applies == Some(true));
+        if let Some(there) = there {
+            return self.stands_there(host, there);
         }
         let Some(file) = &settings.own else {
             return format!("add {line} to config.txt on the boot partition, then restart the computer");
@@ -118,6 +118,19 @@ impl System {
         let append = format!("{write} | {}", self.as_root(&format!("tee -a /{file}")));
         let steps = [self.writable(host, file), Some(append), self.refresh(), Some(self.reboot())];
         steps.into_iter().flatten().collect::<Vec<_>>().join(" && ")
+    }
+
+    /// A setting that is there already only waits for a restart, unless there was one since.
+    fn stands_there(&self, host: &Host, line: &Line) -> String {
+        let why = format!("`{}` shows why", self.as_root("dmesg | grep -iE 'spi|uart|tty|overlay'"));
+        let newer = host.booted().and_then(|start| Some(host.changed(&line.file)? > start));
+        match newer {
+            Some(true) => self.reboot(),
+            Some(false) => {
+                format!("{} stands in /{} since before the last start, and had no effect: {why}", line.text, line.file)
+            }
+            None => format!("`{}`; if nothing changes: {why}", self.reboot()),
+        }
     }
 
     /// Takes a line out again by putting a comment sign before it.

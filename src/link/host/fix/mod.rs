@@ -7,7 +7,7 @@ mod services;
 
 use super::Host;
 use super::firmware::{Line, Settings};
-use super::reach::Reach;
+use super::reach::{Reach, number_of};
 use super::system::{Container, Distribution, Groups, Init, Packages, System};
 
 /// What helps.
@@ -108,9 +108,11 @@ impl System {
         match fix {
             Fix::SpiOn if !host.has(&host.tree("compatible")) => None,
             Fix::SpiOn => Some(pass_in(host, kind, &["/dev/spidev0.0", "/dev/gpiochip0"], None)),
-            Fix::Rights(node, _, reach) => (*reach != Reach::Ready).then(|| {
+            Fix::Rights(node, usual, reach) => (*reach != Reach::Ready).then(|| {
                 let group = host.node(node).map(|node| node.group).filter(|group| *group != 0);
-                pass_in(host, kind, &[node], group)
+                // A group that has no number in here: what counts is the one that the node should have inside.
+                let inside = number_of(host, "etc/group", usual).filter(|_| kind == Container::Lxc);
+                pass_in(host, kind, &[node], if group == Some(NOBODY) { inside.or(group) } else { group })
             }),
             Fix::UsbRights(_) => Some(pass_in(host, kind, &["/dev/bus/usb"], None)),
             Fix::PassUsb => {
@@ -137,6 +139,9 @@ impl System {
         }
     }
 }
+
+/// The number that stands for every group without a number in a container.
+const NOBODY: u32 = 65_534;
 
 /// The words by which a command begins that a remedy is made of.
 const COMMANDS: [&str; 30] = [
@@ -194,7 +199,12 @@ fn pass_in(host: &Host, kind: Container, nodes: &[&str], group: Option<u32>) -> 
     match kind {
         Container::Docker => {
             let devices = list(&|node| format!("--device {node}"));
-            let group = group.map(|group| format!(" --group-add {group}")).unwrap_or_default();
+            let group = match group {
+                // Podman without root: the groups of the user outside.
+                Some(NOBODY) => " --group-add keep-groups".to_owned(),
+                Some(group) => format!(" --group-add {group}"),
+                None => String::new(),
+            };
             format!("start the container with `{devices}{group}`")
         }
         Container::Lxc => {

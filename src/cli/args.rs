@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 
 use crate::image::inspect::Choice;
+use crate::image::strings::Encoding;
 use crate::image::template::Mapping;
 use crate::link::{LinkSpec, WireKind};
 use crate::units::parse_size;
@@ -216,6 +217,20 @@ pub enum Command {
         /// Check this text of a template against the dump
         #[arg(long, value_name = "TEMPLATE", conflicts_with = "output")]
         check: Option<PathBuf>,
+        /// Write an ESPHome configuration instead: YAML, the reason of every line as a comment
+        #[arg(long, conflicts_with_all = ["qr", "match", "check", "mapping"])]
+        esphome: bool,
+        /// Write OpenBeken's autoexec.bat for a TuyaMCU device instead: driver, baud rate, data points
+        #[arg(long, conflicts_with_all = ["qr", "match", "check", "mapping", "esphome"])]
+        script: bool,
+    },
+    /// List the files of OpenBeken's file area (littlefs) in a dump, autoexec.bat among them, and extract them
+    Files {
+        /// The dump
+        dump: PathBuf,
+        /// Put the files into this folder; nothing that is there already is written over
+        #[arg(long, value_name = "FOLDER")]
+        extract: Option<PathBuf>,
     },
     /// Make a copy of a dump that is safe to share: passwords, keys and the MAC address blanked in every copy
     Redact {
@@ -249,15 +264,18 @@ pub enum Command {
         #[arg(long, group = "how")]
         utf16: bool,
     },
-    /// List the texts in a file, ASCII and UTF-16
+    /// List the texts in a file
     Strings {
         /// The file
         file: PathBuf,
+        /// How the texts stand there; may be given several times
+        #[arg(long, value_name = "ENCODING", value_delimiter = ',', default_values = ["ascii", "utf-16"])]
+        encoding: Vec<EncodingArg>,
         /// Letters of the shortest text
         #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
         min: u32,
     },
-    /// Show where two files differ, summed up by region
+    /// Show where two files differ and what that means: firmware, keys, settings, files. Ends with 5 when they differ
     Diff {
         /// The first file; its regions are used
         first: PathBuf,
@@ -337,6 +355,36 @@ impl From<WireArg> for WireKind {
         match arg {
             WireArg::Spi => Self::Spi,
             WireArg::Uart => Self::Uart,
+        }
+    }
+}
+
+/// How a text stands in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EncodingArg {
+    /// Letters of ASCII, one byte each
+    Ascii,
+    /// ASCII and other letters in one to four bytes
+    #[value(name = "utf-8")]
+    Utf8,
+    /// The letters of Western Europe, one byte each
+    Latin1,
+    /// Letters of ASCII in two bytes, low byte first
+    #[value(name = "utf-16", alias = "utf-16le")]
+    Utf16,
+    /// Letters of ASCII in two bytes, high byte first
+    #[value(name = "utf-16be")]
+    Utf16Be,
+}
+
+impl From<EncodingArg> for Encoding {
+    fn from(arg: EncodingArg) -> Self {
+        match arg {
+            EncodingArg::Ascii => Self::Ascii,
+            EncodingArg::Utf8 => Self::Utf8,
+            EncodingArg::Latin1 => Self::Latin1,
+            EncodingArg::Utf16 => Self::Utf16,
+            EncodingArg::Utf16Be => Self::Utf16Be,
         }
     }
 }

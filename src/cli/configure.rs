@@ -12,11 +12,15 @@ use super::args::Consent;
 use super::write::change as carry_out;
 use super::{Context, Failure};
 use crate::image::Family;
+use crate::image::littlefs;
 use crate::image::openbeken::Config;
 use crate::image::openbeken::provisioning::{Passwords, Provisioning, ProvisioningFile, Wifi, text_of};
 use crate::job::{Change, Intent, Ready, check_openbeken};
 use crate::problem::{Class, Explain, Problem};
 use crate::store;
+
+/// The largest file area that OpenBeken can be set to, in bytes.
+const LARGEST_FILES: usize = 0x8_0000;
 
 /// The image that the configuration goes with.
 pub(super) struct Image {
@@ -84,10 +88,19 @@ pub(super) fn read_provisioning(file: &Path) -> Result<Provisioning, Problem> {
     };
     let template = template.as_ref().map(|(path, text)| (path.display().to_string(), text));
     let template = template.as_ref().map(|(path, text)| (path.as_str(), text.as_slice()));
-    let provisioning = wanted.resolve(&passwords, template).map_err(|error| error.explain())?;
+    let mut provisioning = wanted.resolve(&passwords, template).map_err(|error| error.explain())?;
+    provisioning.files = wanted.files.iter().map(|path| own_file(&beside(file, path))).collect::<Result<_, _>>()?;
+    // Names and sizes alone can be wrong already; how much room there is depends on the chip.
+    littlefs::image(LARGEST_FILES, &provisioning.files).map_err(|error| error.explain())?;
     // What does not fit is told now, and not after a backup was made.
     provisioning.check().map_err(|error| error.explain())?;
     Ok(provisioning)
+}
+
+/// A file for OpenBeken's file area, with the name that it gets there.
+fn own_file(path: &Path) -> Result<(String, Vec<u8>), Problem> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    Ok((name, store::read_file(path)?))
 }
 
 /// A path as a file names it: from the folder that the file is in.

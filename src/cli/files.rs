@@ -4,12 +4,17 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::Context;
+use super::{Context, Failure};
+use crate::image::diff::Comparison;
+use crate::image::explain::{Change, SectorUse, explain};
 use crate::image::inspect::Secrets;
+use crate::image::known::Known;
 use crate::image::search::{self, How};
+use crate::image::strings::Encoding;
 use crate::image::{diff as difference, firmware, inspect as inspection, plain, strings as texts};
 use crate::problem::{Class, Explain, Problem};
 use crate::store;
+use crate::store::paths::Folders;
 use crate::units::size_text;
 
 /// Hits listed at most; all are counted.
@@ -52,10 +57,27 @@ pub(super) fn inspect(context: &Context, file: &Path, show_secrets: bool) -> Res
     let bytes = read(file)?;
     let secrets = if show_secrets { Secrets::Shown } else { Secrets::Masked };
     let mut found = inspection::inspect_with(&bytes, secrets);
+    if let Some(table) = own_names()? {
+        found.name_parts(&table.and(Known::built_in()));
+    }
     found.file = Some(name(file));
     let document = to_json(&found)?;
     context.out.result(document, || found.text());
     Ok(())
+}
+
+/// The user's own names of firmware parts.
+fn own_names() -> Result<Option<Known>, Problem> {
+    let Some((path, text)) = store::own_text(Folders::known)? else { return Ok(None) };
+    Known::parse(&text).map(Some).map_err(|why| {
+        Problem::new(
+            Class::Usage,
+            "E784",
+            format!("{} is not usable: {why}", path.display()),
+            "it is a table of names of firmware parts: size, crc32, name",
+            "correct it, or move it away",
+        )
+    })
 }
 
 /// `identify`
@@ -114,47 +136,71 @@ pub(super) fn search(context: &Context, file: &Path, pattern: &str, how: How) ->
 }
 
 /// `strings`
-pub(super) fn strings(context: &Context, file: &Path, min: u32) -> Result<(), Problem> {
+pub(super) fn strings(context: &Context, file: &Path, min: u32, encodings: &[Encoding]) -> Result<(), Problem> {
     let bytes = read(file)?;
-    let found = texts::find(&bytes, min as usize);
+    let found = texts::find(&bytes, min as usize, encodings);
     let document = json!({"file": name(file), "size": bytes.len(), "count": found.len(), "strings": to_json(&found)?});
     context.out.result(document, || {
-        let lines = found.iter().map(|text| format!("0x{:06X}  {}", text.offset, text.text));
+        let lines = found.iter().map(|text| {
+            let encoding = if text.encoding == Encoding::Ascii { "" } else { text.encoding.name() };
+            format!("0x{:06X}  {encoding:<8}  {}", text.offset, text.text)
+        });
         lines.collect::<Vec<_>>().join("\n")
     });
     Ok(())
 }
 
 /// `diff`
-pub(super) fn diff(context: &Context, first: &Path, second: &Path) -> Result<(), Problem> {
+pub(super) fn diff(context: &Context, first: &Path, second: &Path) -> Result<(), Failure> {
     let (a, b) = (read(first)?, read(second)?);
     let found = difference::compare(&a, &b);
+    let ([one, other], _) = difference::in_one_order(&a, &b);
+    let changes = if found.equal { Vec::new() } else { explain(&one, &other) };
+    let sectors = SectorUse::of(&one, &other);
     let mut document = json!({"first": name(first), "second": name(second)});
     if let (Some(document), Value::Object(fields)) = (document.as_object_mut(), to_json(&found)?) {
         document.extend(fields);
+        document.insert("sectors".to_owned(), to_json(&sectors)?);
+        document.insert("changes".to_owned(), to_json(&changes)?);
     }
-    context.out.result(document, || {
-        if found.equal {
-            return "equal".to_owned();
+    if found.equal {
+        context.out.result(document, || "equal".to_owned());
+        return Ok(());
+    }
+    let text = || differences(&found, &sectors, &changes, [first, second]);
+    if !context.out.json {
+        context.out.result(Value::Null, text);
+    }
+    let problem = Problem::new(
+        Class::Verification,
+        "E446",
+        format!("{} and {} differ", name(first), name(second)),
+        "see the list",
+        "nothing to do, unless they should be equal",
+    );
+    Err(Failure { problem, aside: Some(Box::new(document)) })
+}
+
+/// The differences as people read them: what they mean first, then where they are.
+fn differences(found: &Comparison, sectors: &SectorUse, changes: &[Change], files: [&Path; 2]) -> String {
+    let mut lines: Vec<String> = changes.iter().map(Change::to_string).collect();
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines.extend(found.ranges.iter().map(|range| {
+        let (start, last) = (range.span.start, range.span.end().saturating_sub(1));
+        format!("0x{start:06X}\u{2013}0x{last:06X}  {:>8} bytes differ  {}", range.differing, range.region)
+    }));
+    lines.extend(found.regions.iter().map(|home| {
+        let (name, differing) = (&home.region.name, home.differing_bytes);
+        format!("{name}: {differing} bytes differ in {} ranges", home.ranges)
+    }));
+    let SectorUse { equal, written, erased, changed } = sectors;
+    lines.push(format!("sectors: {equal} equal, {changed} changed, {written} erased before, {erased} erased now"));
+    for (file, only) in files.into_iter().zip([found.only_in_first, found.only_in_second]) {
+        if only > 0 {
+            lines.push(format!("{} has {} more at its end", name(file), size_text(only)));
         }
-        let mut lines: Vec<String> = found
-            .ranges
-            .iter()
-            .map(|range| {
-                let (start, end) = (range.span.start, range.span.end());
-                format!("0x{start:06X} to 0x{end:06X}  {:>8} bytes differ  {}", range.differing, range.region)
-            })
-            .collect();
-        lines.extend(found.regions.iter().map(|home| {
-            let (name, differing) = (&home.region.name, home.differing_bytes);
-            format!("{name}: {differing} bytes differ in {} ranges", home.ranges)
-        }));
-        for (file, only) in [(first, found.only_in_first), (second, found.only_in_second)] {
-            if only > 0 {
-                lines.push(format!("{} has {} more at its end", name(file), size_text(only)));
-            }
-        }
-        lines.join("\n")
-    });
-    Ok(())
+    }
+    lines.join("\n")
 }

@@ -7,8 +7,10 @@ mod client;
 mod configure;
 mod device;
 mod doctor;
+mod extract;
 mod files;
 mod host;
+mod made;
 mod out;
 #[cfg(unix)]
 mod serprog;
@@ -162,6 +164,13 @@ fn dispatch(mut args: Args, out: Out) -> Result<(), Failure> {
         Some(Command::Wiring { module, wire, check: true, loop_back }) => {
             wiring::check(&context, module.as_deref(), wire.map(Into::into), loop_back)
         }
+        Some(Command::Diff { first, second }) => files::diff(&context, &first, &second),
+        Some(Command::Template { file, output, esphome: true, .. }) => {
+            made::esphome(&context, &file, output.as_deref()).map_err(Failure::from)
+        }
+        Some(Command::Template { file, output, script: true, .. }) => {
+            made::script(&context, &file, output.as_deref()).map_err(Failure::from)
+        }
         Some(Command::Template { file, check: Some(text), .. }) => template::check(&context, Some(&file), &text),
         Some(Command::Template { file, mapping, output, qr, r#match: list, .. }) => {
             // `--match` alone means the list that the settings name.
@@ -187,7 +196,8 @@ fn look(context: &Context, command: Command) -> Result<(), Problem> {
         | Command::Erase { .. }
         | Command::Resume { .. }
         | Command::Restore { .. } => Ok(()),
-        Command::Rf { action: RfAction::Rebuild { .. } } | Command::Doctor { .. } | Command::Template { .. } => Ok(()),
+        Command::Rf { action: RfAction::Rebuild { .. } } | Command::Doctor { .. } => Ok(()),
+        Command::Template { .. } | Command::Diff { .. } => Ok(()),
         #[cfg(unix)]
         Command::Attach { .. } => Ok(()),
         Command::Rf { action: RfAction::Extract { backup, output } } => {
@@ -204,9 +214,12 @@ fn look(context: &Context, command: Command) -> Result<(), Problem> {
         Command::Protect { action } => device::protect(context, action),
         Command::Reboot => device::reboot(context),
         Command::Inspect { file, show_secrets } => files::inspect(context, &file, show_secrets),
+        Command::Files { dump, extract } => extract::files(context, &dump, extract.as_deref()),
         Command::Redact { file, output, start_up_command } => share::redact(context, &file, &output, start_up_command),
-        Command::Strings { file, min } => files::strings(context, &file, min),
-        Command::Diff { first, second } => files::diff(context, &first, &second),
+        Command::Strings { file, min, encoding } => {
+            let encodings: Vec<_> = encoding.into_iter().map(Into::into).collect();
+            files::strings(context, &file, min, &encodings)
+        }
         Command::Identify { file } => files::identify(context, &file),
         Command::Search { file, pattern, hex, regex, utf16 } => {
             files::search(context, &file, &pattern, files::how(hex, regex, utf16))

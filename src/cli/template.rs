@@ -164,7 +164,7 @@ fn no_list() -> Problem {
     )
 }
 
-fn nothing(found: &Inspection, choice: Choice) -> Problem {
+pub(super) fn nothing(found: &Inspection, choice: Choice) -> Problem {
     if choice == Choice::Configured {
         return Problem::new(
             Class::Usage,

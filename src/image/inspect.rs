@@ -2,10 +2,11 @@
 //! under `firmware` are flash addresses, those of `regions` file offsets.
 
 mod choice;
+mod made;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::app::SdkTable;
@@ -16,13 +17,15 @@ use super::family::Family;
 use super::finding::Finding;
 use super::firmware::{self, Firmware};
 use super::kind::{self, Kind};
+use super::known::Known;
 use super::openbeken::Config;
 use super::rbl::{Place, RblHeader};
 use super::region::{self, Region};
 use super::template::{self, ActiveLevel, Difference, Template};
 use super::tuya::report::TuyaInside;
 use super::votes::{self, Vote};
-use super::{openbeken, rf, tuya};
+use super::{calibration, openbeken, rf, tuya};
+use crate::image::calibration::Calibration;
 use crate::units::Verdict;
 
 pub use choice::Choice;
@@ -72,6 +75,9 @@ pub struct Inspection {
     pub template_given: Option<Template>,
     /// Lines of the recommended template that an importer makes differently.
     pub template_differences: Vec<Difference>,
+    /// The factory calibration of the meter; `null` where none was found.
+    #[serde(serialize_with = "as_shown")]
+    pub calibration: Option<Calibration>,
     /// Active level by GPIO number.
     pub active_levels: BTreeMap<u8, ActiveLevel>,
     /// Whether a Wi-Fi password, or the key made from it, is in the file.
@@ -104,6 +110,8 @@ pub struct FirmwareInside {
 pub struct BootLoaderInside {
     /// Version text.
     pub version_string: Option<String>,
+    /// Its name in the table of public parts, by size and CRC-32.
+    pub known: Option<String>,
     /// First word as it stands in flash.
     pub first_word_raw: Word,
     /// Code blocks with good CRC.
@@ -123,6 +131,8 @@ pub struct BootLoaderInside {
 pub struct AppInside {
     /// Flash address.
     pub offset: Address,
+    /// Its name in the table of public parts, by size and CRC-32.
+    pub known: Option<String>,
     /// First word as it stands in flash.
     pub first_word_raw: Word,
     /// First word after decryption.
@@ -243,7 +253,7 @@ pub fn inspect_with(bytes: &[u8], secrets: Secrets) -> Inspection {
     let openbeken_password = config.as_ref().is_some_and(Config::has_wifi_password);
     let wifi_credentials_present =
         tuya.has_wifi_credentials() || openbeken_password || openbeken::keeps_fast_connect(bytes, tuya.map);
-    Inspection {
+    let mut inspection = Inspection {
         schema: 1,
         file: None,
         size: bytes.len() as u64,
@@ -263,6 +273,7 @@ pub fn inspect_with(bytes: &[u8], secrets: Secrets) -> Inspection {
         template_differences,
         template_configured,
         template_given,
+        calibration: calibration::find(bytes, tuya.map),
         active_levels: tuya.param.as_ref().map(|found| template::active_levels(&found.param)).unwrap_or_default(),
         wifi_credentials_present,
         wifi_credentials: (!tuya.is_empty()).then(|| tuya.wifi_credentials(show)),
@@ -270,7 +281,13 @@ pub fn inspect_with(bytes: &[u8], secrets: Secrets) -> Inspection {
         tuya: tuya.inside(),
         regions: region::regions(bytes),
         problems,
-    }
+    };
+    inspection.name_parts(&Known::built_in());
+    inspection
+}
+
+fn as_shown<S: Serializer>(found: &Option<Calibration>, serializer: S) -> Result<S::Ok, S::Error> {
+    found.map(|found| found.inside()).serialize(serializer)
 }
 
 /// The chip by code and store together.
@@ -313,6 +330,7 @@ fn inside(found: &Firmware, flash: &[u8]) -> Option<FirmwareInside> {
     }
     let bootloader = found.boot_loader.as_ref().map(|boot_loader| BootLoaderInside {
         version_string: boot_loader.version.clone(),
+        known: None,
         first_word_raw: boot_loader.first_word,
         crc_blocks_ok: boot_loader.blocks.good,
         crc_blocks_bad: boot_loader.blocks.bad,
@@ -325,6 +343,7 @@ fn inside(found: &Firmware, flash: &[u8]) -> Option<FirmwareInside> {
     });
     let app = found.app.as_ref().map(|app| AppInside {
         offset: app.offset,
+        known: None,
         first_word_raw: app.first_word,
         first_word_decrypted: app.first_instruction,
         crc_blocks_ok: app.blocks.good,

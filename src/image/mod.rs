@@ -4,15 +4,20 @@
 
 pub mod app;
 pub mod bootloader;
+pub mod calibration;
 pub mod code;
 pub mod diff;
 pub mod entropy;
+pub mod esphome;
+pub mod explain;
 pub mod family;
 pub mod finding;
 pub mod firmware;
 pub mod inspect;
 pub mod kind;
+pub mod known;
 pub mod libretiny;
+pub mod littlefs;
 pub mod openbeken;
 pub mod plain;
 pub mod plausible;
@@ -22,6 +27,7 @@ pub mod region;
 pub mod rf;
 pub mod search;
 pub mod strings;
+pub mod structures;
 pub mod sums;
 pub mod template;
 pub mod text;

@@ -220,6 +220,19 @@ impl Config {
         u64::from(self.word(8)) | u64::from(self.word(0xC)) << 32
     }
 
+    /// Size of the file area that it names, in bytes; 0 where it names none.
+    pub fn littlefs_size(&self) -> u32 {
+        self.word(0x4BC)
+    }
+
+    /// A configuration that names nothing but the size of the file area.
+    #[cfg(test)]
+    pub(crate) fn with_littlefs_size(size: u32) -> Self {
+        let mut bytes = vec![0; LEN];
+        bytes[0x4BC..0x4C0].copy_from_slice(&size.to_le_bytes());
+        Self { offset: 0, version: 5, good: true, bytes }
+    }
+
     /// Places and names of its secrets, from the start of the sector; empty ones left out. The start-up command may
     /// hold passwords too.
     pub fn secrets(&self) -> Vec<(&'static str, Range<usize>)> {

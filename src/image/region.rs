@@ -7,7 +7,7 @@ use super::bytes::{Address, all, cut};
 use super::code::{self, APP_LOGICAL};
 use super::family::{BOOT_LOADER_LEN, FLASH_SIZE, Family, TUYA_STORE};
 use super::kind::{self, Kind};
-use super::{app, bootloader, libretiny, rf, tuya, votes};
+use super::{app, bootloader, libretiny, littlefs, rf, tuya, votes};
 use crate::units::{BLOCK, Span};
 
 /// What a region is for.
@@ -121,6 +121,9 @@ fn from_map(bytes: &[u8], base: u32, family: Option<Family>) -> Vec<Region> {
     let Some(family) = family else { return joined(split_empty(bytes, unknown(Span::new(0, len)))) };
     let mut found = Vec::new();
     let layout = laid_over(family.layout(whole.end().max(FLASH_SIZE)), libretiny::regions(bytes, family, base));
+    let files = if base == 0 { littlefs::sectors(bytes, family) } else { None };
+    let files = files.map(|span| Region::new("OpenBeken files (littlefs)", span, RegionKind::Files));
+    let layout = laid_over(layout, files.into_iter().collect());
     for region in layout {
         let span = region.span.intersection(whole);
         if span.is_empty() {
@@ -165,7 +168,7 @@ fn proven(bytes: &[u8], region: Region, family: Family, base: u32) -> Vec<Region
         RegionKind::Network if content.starts_with(b"CFG") => {
             return vec![Region::new("OpenBeken configuration", region.span, RegionKind::Network)];
         }
-        RegionKind::Files if region.name.starts_with("LibreTiny") => true,
+        RegionKind::Files if region.name.starts_with("LibreTiny") || region.name.starts_with("OpenBeken") => true,
         RegionKind::Files if flash_start <= EASY_FLASH.start => return files(bytes, region, base),
         RegionKind::Unknown => return split_empty(bytes, region),
         RegionKind::Network | RegionKind::Download | RegionKind::Files | RegionKind::Empty => true,

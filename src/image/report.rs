@@ -1,6 +1,7 @@
 //! The results of `identify` and `inspect` as people read them.
 
 use super::Finding;
+use super::bytes::Address;
 use super::finding::Severity;
 use super::firmware::Firmware;
 use super::inspect::Inspection;
@@ -64,7 +65,11 @@ impl Inspection {
             let boot_loader = firmware.bootloader.as_ref().and_then(|found| found.version_string.as_deref());
             lines.extend(boot_loader.map(|version| line("boot loader", version)));
             let app = firmware.app.as_ref().and_then(|found| found.app_name.as_deref());
+            let known = firmware.bootloader.as_ref().and_then(|found| found.known.as_deref());
+            lines.extend(known.map(|name| line("", format!("{name} (by size and CRC-32)"))));
             lines.extend(self.openbeken.as_deref().or(app).map(|name| line("application", name)));
+            let known = firmware.app.as_ref().and_then(|found| found.known.as_deref());
+            lines.extend(known.map(|name| line("", format!("{name} (by size and CRC-32)"))));
             lines.extend(firmware.encryption.as_deref().map(|key| line("code key", key)));
             let mac = firmware.rf_tlv.as_ref().and_then(|rf| rf.mac_sha256.as_deref());
             lines.extend(mac.map(|hash| line("MAC sha256", hash)));
@@ -77,6 +82,7 @@ impl Inspection {
                 .enumerate()
                 .map(|(number, text)| line(if number == 0 { "OpenBeken" } else { "" }, text)),
         );
+        lines.extend(self.calibration_lines());
         if self.is_configured() {
             lines.push(line(
                 "template",
@@ -95,6 +101,25 @@ impl Inspection {
 }
 
 impl Inspection {
+    /// The meter's calibration, where the device has a meter that keeps one.
+    fn calibration_lines(&self) -> Vec<String> {
+        let Some(found) = self.calibration else {
+            let param = self.tuya.as_ref().and_then(|tuya| tuya.user_param_key.as_ref());
+            let keeps_one = param.is_some_and(|param| param.number("chip_type") == Some(3));
+            return keeps_one.then(|| line("calibration", "not found")).into_iter().collect();
+        };
+        let (at, sure) = (Address(found.offset as u32), found.verdict());
+        let what = format!(
+            "at {at} ({sure}): voltage {}, current {}, power {:.1}, energy {}",
+            found.voltage(),
+            found.current(),
+            found.power(),
+            found.energy()
+        );
+        let once = "once, by hand, under load: ";
+        [line("calibration", what), line("", format!("{once}{}", found.commands().join("; ")))].into()
+    }
+
     fn tuya_lines(&self) -> Vec<String> {
         let Some(tuya) = &self.tuya else { return Vec::new() };
         let mut lines = Vec::new();
@@ -108,6 +133,11 @@ impl Inspection {
         }
         if tuya.is_tuyamcu {
             lines.push(line("TuyaMCU", "a second processor has the pins"));
+        }
+        if let Some(key) = &tuya.schema_key {
+            let (count, place) = (tuya.data_points.len(), if tuya.data_points_live { "" } else { ", a deleted value" });
+            lines.push(line("data points", format!("{count}, schema {key}{place}")));
+            lines.extend(self.data_point_lines().iter().map(|point| line("", point)));
         }
         if let Some(template) = &self.template_recommended {
             lines.extend(

@@ -15,6 +15,7 @@ use super::spec::{BackupProof, Change, Interrupted, SectorState, WriteSpec};
 use super::stray;
 use crate::codec::nor::StatusBytes;
 use crate::device::{Abilities, EraseUnit};
+use crate::image::littlefs;
 use crate::image::openbeken::{self, changes::FieldChange};
 use crate::link::WireKind;
 use crate::units::{BLOCK, SECTOR, Span, size_text};
@@ -254,6 +255,7 @@ pub fn plan(spec: &WriteSpec, situation: &Situation<'_>) -> Result<Plan, Refusal
         ));
     }
     notes.extend(strays.notes());
+    notes.extend(files_that_go(situation, &wanted));
     let works = changes(Span::new(0, situation.identity.flash.size));
     if works && status.is_none() {
         notes.push(situation.protection.sentence.clone());
@@ -293,6 +295,20 @@ fn settings(spec: &WriteSpec, situation: &Situation<'_>, wanted: &[u8]) -> Vec<F
     let (Some(is), Some(shall)) = (situation.current.get(range.clone()), wanted.get(range)) else { return Vec::new() };
     let configured = [is, shall].iter().any(|sector| sector.starts_with(openbeken::MAGIC));
     if configured && is != shall { openbeken::changes::changes(is, shall, chip) } else { Vec::new() }
+}
+
+/// OpenBeken's files that will not be there any more, or not as they are.
+fn files_that_go(situation: &Situation<'_>, wanted: &[u8]) -> Option<String> {
+    let chip = situation.identity.chip?;
+    let before = littlefs::read_area(situation.current, chip)?;
+    let after = littlefs::read_area(wanted, chip);
+    let stays = |file: &littlefs::File| {
+        after.as_ref().and_then(|after| after.files.file(&file.path)).is_some_and(|kept| kept.content == file.content)
+    };
+    let gone: Vec<&str> =
+        before.files.files.iter().filter(|file| !stays(file)).map(|file| file.path.as_str()).collect();
+    (!gone.is_empty())
+        .then(|| format!("OpenBeken's files at 0x{:06X} go or change: {}", before.address, gone.join(", ")))
 }
 
 /// The sectors that the image and what is laid over it decide, as runs in order, each sector once.

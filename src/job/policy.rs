@@ -14,6 +14,7 @@ use crate::image::Kind;
 use crate::image::family::Family;
 use crate::image::finding::{Finding, Severity};
 use crate::image::firmware::{self, Firmware};
+use crate::image::littlefs::{self, FileSystem};
 use crate::image::openbeken::{Config, encode};
 use crate::units::{SECTOR, Span, Verdict};
 
@@ -60,10 +61,13 @@ pub(super) fn place<'a>(spec: &'a WriteSpec, situation: &Situation<'_>) -> Resul
     Ok(placed)
 }
 
-/// What is laid over an image is OpenBeken's configuration, in its one sector, whole and intact.
+/// What is laid over an image is OpenBeken's configuration, in its one sector, or its file area: whole and intact.
 fn check_overlay(spec: &WriteSpec, over: &Overlay, chip: Family) -> Result<(), Refusal> {
     if over.span().to_sectors() != over.span() {
         return Err(Refusal::NotSectors { span: over.span() });
+    }
+    if littlefs::may_lie(chip, over.span()) && FileSystem::fills(&over.bytes) {
+        return Ok(());
     }
     let good = chip.config_sector() == Some(over.span()) && Config::read(&over.bytes, over.at as usize).is_some();
     if good && encode::is_known(&over.bytes) { Ok(()) } else { Err(Refusal::NotAConfig { image: spec.name.clone() }) }

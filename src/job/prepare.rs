@@ -20,10 +20,11 @@ use super::spec::{BackupProof, BackupRead, Change, Overlay, ProvenBackup, WriteS
 use super::survey::survey;
 use super::unfinished::Unfinished;
 use crate::device::{Level, WriteFlash};
+use crate::image::openbeken::Config;
 use crate::image::openbeken::encode::EncodeError;
 use crate::image::openbeken::provision;
 use crate::image::openbeken::provisioning::Provisioning;
-use crate::image::{Family, firmware, rf};
+use crate::image::{Family, firmware, littlefs, rf};
 use crate::link::LinkInfo;
 use crate::problem::Problem;
 use crate::units::Span;
@@ -429,12 +430,19 @@ impl Road<'_> {
             provision::sector(base, chip, mac, &settings, factory.as_deref().map(|backup| &*backup.bytes))
         })?;
         let sector: Arc<[u8]> = made.sector.into();
+        let mut reasons = made.reasons;
+        let files = files(chip, &sector, &settings, wish, &seen.current)?;
         if wish.change == Change::Config {
             wish.image = sector;
+            wish.overlays.clear();
         } else {
             wish.overlays = vec![Overlay { at: place.start, bytes: sector }];
         }
-        Ok(Some(made.reasons))
+        if let Some((over, more)) = files {
+            wish.overlays.push(over);
+            reasons.extend(more);
+        }
+        Ok(Some(reasons))
     }
 
     fn history(&mut self, backup: &ProvenBackup) -> Arc<Vec<Vec<u32>>> {
@@ -455,6 +463,41 @@ impl Road<'_> {
         let (plan, backup_made) = (Arc::new(plan), self.made.take());
         Ok(Prepared::Ready(Box::new(Ready { spec: wish, plan, journal, said, backup_made, configured })))
     }
+}
+
+/// OpenBeken's file area with the files of the provisioning file added to those that stand there before: the image's own,
+/// what an earlier write was to leave there, or the chip's. Where it lies follows from the configuration that will be there.
+fn files(
+    chip: Family,
+    sector: &[u8],
+    settings: &Provisioning,
+    wish: &WriteSpec,
+    current: &[u8],
+) -> Result<Option<(Overlay, Vec<String>)>, JobError> {
+    if settings.files.is_empty() {
+        return Ok(None);
+    }
+    let area = littlefs::area_of(chip, Config::read(sector, 0).as_ref()).ok_or(EncodeError::UnknownChip)?;
+    let mut before = current.to_vec();
+    if wish.change == Change::Image {
+        let at = wish.at.or_else(|| firmware::identify(&wish.image).natural_address).unwrap_or(0);
+        before = overlay(before, at, &wish.image);
+    }
+    for over in &wish.overlays {
+        before = overlay(before, over.at, &over.bytes);
+    }
+    let old = before.get(area.start as usize..area.end() as usize).unwrap_or_default();
+    let bytes = littlefs::image_with(old, area.len as usize, &settings.files)?;
+    let mut reasons = vec![format!("file area: {area}, as the configuration says")];
+    reasons.extend(settings.files.iter().map(|(name, content)| format!("file {name}: {} bytes, added", content.len())));
+    let old = littlefs::FileSystem::read(old);
+    let kept =
+        old.iter().flat_map(|old| &old.files).filter(|file| settings.files.iter().all(|(name, _)| *name != file.path));
+    reasons.extend(kept.map(|file| match &file.content {
+        Some(content) => format!("file {}: {} bytes, kept", file.path, content.len()),
+        None => format!("file {}: cannot be read and is lost", file.path),
+    }));
+    Ok(Some((Overlay { at: area.start, bytes: bytes.into() }, reasons)))
 }
 
 /// Asks the shelf, and keeps the link awake meanwhile.

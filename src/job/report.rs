@@ -13,6 +13,7 @@ use super::refusal::Refusal;
 use super::spec::SectorState;
 use super::wiring::{WiringError, WiringReport};
 use crate::device::{Cancelled, DeviceError, Watch};
+use crate::image::littlefs;
 use crate::image::openbeken::encode::EncodeError;
 use crate::link::{LinkError, supply};
 use crate::problem::{Class, Explain, Problem};
@@ -120,6 +121,9 @@ pub enum JobError {
     /// The configuration cannot be made.
     #[error(transparent)]
     Configuration(#[from] EncodeError),
+    /// The file area cannot be made.
+    #[error(transparent)]
+    Files(#[from] littlefs::WriteError),
     /// No link is open.
     #[error("{job}: no link is open")]
     NotConnected {
@@ -250,6 +254,7 @@ impl Explain for JobError {
             Self::Refused(inner) => inner.explain(),
             Self::Wiring(inner) => inner.explain(),
             Self::Configuration(inner) => inner.explain(),
+            Self::Files(inner) => inner.explain(),
             Self::NotConnected { .. } => Problem::new(
                 Class::NoDevice,
                 "E502",

@@ -5,12 +5,16 @@ use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
+use super::paths::Folders;
 use crate::disk;
 use crate::disk::unseen::{self, Unseen};
 pub(super) use crate::disk::{beside, folder_of};
 
 /// The largest file that is read, in bytes: four times the largest flash of these modules.
 pub const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// The largest text of a user's own that is read, in bytes.
+const LARGEST_TEXT: u64 = 1024 * 1024;
 
 /// Reads a whole file that the user named.
 ///
@@ -19,6 +23,20 @@ pub const LARGEST: u64 = 64 * 1024 * 1024;
 /// [`LARGEST`], [`StoreError::Io`].
 pub fn read_file(path: &Path) -> Result<Vec<u8>, StoreError> {
     read_up_to(path, LARGEST)
+}
+
+/// A text file of the folder of the settings, with its path; `None` where there is none. Letters that are not UTF-8 are
+/// replaced.
+///
+/// # Errors
+/// As [`read_file`], without [`StoreError::Missing`].
+pub fn own_text(place: fn(&Folders) -> PathBuf) -> Result<Option<(PathBuf, String)>, StoreError> {
+    let path = place(&Folders::find()?);
+    match read_up_to(&path, LARGEST_TEXT) {
+        Ok(bytes) => Ok(Some((path, String::from_utf8_lossy(&bytes).into_owned()))),
+        Err(StoreError::Missing { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// That nobody but its owner may read or change a file, for files with passwords in them. Where the system has no such

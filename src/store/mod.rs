@@ -3,6 +3,7 @@
 
 pub mod backup;
 pub mod clocks;
+pub mod extract;
 pub mod files;
 pub mod history;
 pub mod journal;
@@ -15,7 +16,8 @@ mod error;
 
 pub use backup::{Manifest, Provenance, Saved, StoredBackup, find_backup, save_backup, start_backup};
 pub use error::StoreError;
-pub use files::{NewFile, must_be_new, must_be_private, read_file, write_new};
+pub use extract::{extract, is_inside};
+pub use files::{NewFile, must_be_new, must_be_private, own_text, read_file, write_new};
 pub use notes::{Bookmark, Notes};
 pub use settings::{Loaded, Origin, Setting, Settings};
 

@@ -46,6 +46,16 @@ impl Folders {
         self.config.join("config.toml")
     }
 
+    /// The user's own names of firmware parts.
+    pub fn known(&self) -> PathBuf {
+        self.config.join("known.toml")
+    }
+
+    /// The user's own structures for the hex inspector.
+    pub fn structures(&self) -> PathBuf {
+        self.config.join("structures.toml")
+    }
+
     /// The folder with the records of unfinished writes.
     pub fn journal(&self) -> PathBuf {
         self.data.join("journal")

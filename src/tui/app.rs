@@ -16,6 +16,7 @@ use super::theme::Theme;
 use super::widgets::header;
 use crate::chip;
 use crate::device::Level;
+use crate::image::structures::Structures;
 use crate::job::{JobSpec, Outcome, Prepared, Range, ShelfHandle};
 use crate::link::{LinkSpec, Pins, WireKind};
 use crate::problem::Class;
@@ -38,6 +39,8 @@ pub struct Options {
     pub ascii: bool,
     /// What was kept of chips.
     pub shelf: ShelfHandle,
+    /// The user's own structures for the hex inspector.
+    pub structures: Structures,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -115,6 +118,7 @@ impl App {
             bypass: None,
             resuming: false,
             shelf: options.shelf,
+            structures: options.structures,
             journey: Journey::default(),
             journey_of: None,
             module,

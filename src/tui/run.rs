@@ -19,10 +19,12 @@ use super::theme::Theme;
 use super::worker;
 use crate::archive;
 use crate::device::Level;
+use crate::image::structures::Structures;
 use crate::job::{Identity, JobSpec};
 use crate::outlive::{Server, Signals};
 use crate::problem::{Class, Explain, Problem};
 use crate::session::Session;
+use crate::store::paths::Folders;
 use crate::store::{self, Settings};
 
 /// Least time between two frames: about 60 a second.
@@ -71,8 +73,21 @@ pub fn run(start: Start) -> Result<(), Problem> {
 
     let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     let shelf = archive::shelf(&start.settings)?;
-    let options =
-        Options { link: start.link, speed: start.speed, settings: start.settings, theme, folder, ascii, shelf };
+    // A file that cannot be read is told where it would be shown.
+    let structures = match store::own_text(Folders::structures) {
+        Ok(found) => found.map(|(_, text)| Structures::parse(&text)).unwrap_or_default(),
+        Err(error) => Structures::unreadable(error.to_string()),
+    };
+    let options = Options {
+        link: start.link,
+        speed: start.speed,
+        settings: start.settings,
+        theme,
+        folder,
+        ascii,
+        shelf,
+        structures,
+    };
     let (app, effects) = App::new(options);
     let mut bench = Bench { app, screen, session, server, signals, tasks, open: true };
     bench.resized();

@@ -9,6 +9,7 @@ use crate::chip::{self, Module};
 use crate::codec::nor::StatusBytes;
 use crate::image::firmware::{self, Firmware};
 use crate::image::kind::Kind;
+use crate::image::structures::Structures;
 use crate::image::{Region, entropy, region};
 use crate::job::{ConnectSpec, ProvenBackup, ShelfHandle, link_over};
 use crate::link::{Endpoint, LinkSpec, Pins, WireKind};
@@ -38,6 +39,8 @@ pub struct Shared {
     pub resuming: bool,
     /// What was kept of chips, for the jobs that prepare a write.
     pub shelf: ShelfHandle,
+    /// The user's own structures for the hex inspector.
+    pub structures: Structures,
     /// How far the person has come.
     pub journey: Journey,
     /// With which chip.

@@ -321,7 +321,17 @@ fn a_redacted_dump_differs_only_outside_the_code_and_shows_the_same_pins() {
     let at = folder.path();
     let report = succeed(&bkbench(at, &["redact", &dump, "-o", "share.bin", "--json"]));
     assert_eq!(report["proof"]["left"], serde_json::json!([]));
-    let difference = succeed(&bkbench(at, &["diff", &dump, "share.bin", "--json"]));
+    let compared = bkbench(at, &["diff", &dump, "share.bin", "--json"]);
+    let difference = document(&compared);
+    assert_eq!(
+        (code(&compared), difference["error"]["code"].as_str()),
+        (5, Some("E446")),
+        "files that differ end with 5"
+    );
+    assert_eq!(code(&bkbench(at, &["diff", &dump, &dump, "--json"])), 0, "equal files end with 0");
+    let changes = difference["changes"].as_array().expect("changes");
+    assert!(changes.iter().any(|change| change["area"] == "Tuya store"), "{changes:?}");
+    assert!(difference["sectors"]["equal"].as_u64() > Some(300));
     let names: Vec<&str> =
         difference["regions"].as_array().expect("regions").iter().filter_map(|home| home["name"].as_str()).collect();
     assert!(!names.is_empty() && !names.contains(&"application") && !names.contains(&"boot loader"), "{names:?}");

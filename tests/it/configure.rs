@@ -241,3 +241,40 @@ fn names_in_any_script_come_back_byte_for_byte_and_inspect_shows_them() {
         }
     }
 }
+
+#[test]
+fn files_go_into_the_file_area_in_the_same_plan_and_the_plan_says_when_they_go() {
+    use bkbench::image::littlefs::{Area, image};
+    let (Some(dump), Some(image_file)) = (sample(T[0]), sample(T[1])) else { return };
+    let folder = desk();
+    let at = folder.path();
+    // The module has two files already.
+    let mut before = fs::read(&dump).expect("the dump");
+    let old = [("autoexec.bat".to_owned(), b"old".to_vec()), ("keep.txt".to_owned(), b"kept".to_vec())];
+    before[0x1A_B000..0x1B_3000].copy_from_slice(&image(0x8000, &old).expect("an image"));
+    fs::write(at.join("module.bin"), &before).expect("a file");
+    fs::write(at.join("autoexec.bat"), b"startDriver BL0942\n").expect("a file");
+    fs::write(at.join("plug.toml"), format!("files = [\"autoexec.bat\"]\n{WISH}")).expect("the wish");
+    let link = format!("sim:{}?image=module.bin&chip=chip.bin&wire=spi", T[2]);
+    let flash = image_file.canonicalize().expect("the image").display().to_string();
+    let args = ["--link", &link, "write", &flash, "--config", "plug.toml", "--yes", "--json"];
+    let written = succeed(&bkbench(at, &args));
+    assert_eq!(written["report"]["verified"], true);
+    let reasons = written["config"]["reasons"].to_string();
+    assert!(
+        reasons.contains("file autoexec.bat: 19 bytes, added") && reasons.contains("file keep.txt: 4 bytes, kept"),
+        "{reasons}"
+    );
+    let after = fs::read(at.join("chip.bin")).expect("the chip");
+    let area = Area::of_dump(&after).expect("a file area");
+    assert!(area.expected);
+    let content = |path: &str| area.files.file(path).and_then(|file| file.content.clone());
+    assert_eq!(content("autoexec.bat").as_deref(), Some(&b"startDriver BL0942\n"[..]));
+    assert_eq!(content("keep.txt").as_deref(), Some(&b"kept"[..]));
+    assert!(after[0x1E_0000..0x1E_1000] == before[0x1E_0000..0x1E_1000], "the RF block is as it was");
+
+    let erase = ["--link", &link, "erase", "--start", "0x1AB000", "--length", "32K", "--dry-run", "--json"];
+    let plan = succeed(&bkbench(at, &erase));
+    let notes = plan["plan"]["notes"].to_string();
+    assert!(notes.contains("autoexec.bat, keep.txt"), "{notes}");
+}

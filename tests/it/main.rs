@@ -7,6 +7,8 @@ mod cli;
 mod clock;
 mod configure;
 mod cut;
+mod datapoints;
+mod esphome;
 mod expected;
 #[cfg(unix)]
 mod files;
@@ -17,6 +19,7 @@ mod hosts;
 mod identity;
 mod lasting;
 mod layers;
+mod littlefs;
 #[cfg(unix)]
 mod network;
 #[cfg(unix)]

@@ -5,6 +5,7 @@
 //! template = "plug.json"             # pins and start-up command of a template
 //! command = "startDriver BL0937"     # instead of the template's own
 //! flags = 1024
+//! files = ["autoexec.bat"]           # into OpenBeken's file area, beside the files that it has
 //!
 //! [wifi]                             # also [wifi2], where OpenBeken goes when the first one is out of reach
 //! ssid = "network"
@@ -45,6 +46,8 @@ pub struct ProvisioningFile {
     pub command: Option<String>,
     /// The 64 flags.
     pub flags: Option<u64>,
+    /// Paths of files for OpenBeken's file area, where each gets its own name.
+    pub files: Vec<String>,
     /// The network.
     pub wifi: Option<Wifi>,
     /// The second network.
@@ -151,6 +154,8 @@ pub struct Provisioning {
     pub settings: Settings,
     /// Where the pins come from.
     pub pins: PinSource,
+    /// Files for OpenBeken's file area: name and content.
+    pub files: Vec<(String, Vec<u8>)>,
 }
 
 /// Where the pins of a [`Provisioning`] come from.
@@ -278,7 +283,7 @@ impl ProvisioningFile {
             }
             (None, None) => PinSource::Unnamed,
         };
-        Ok(Provisioning { settings, pins })
+        Ok(Provisioning { settings, pins, files: Vec::new() })
     }
 
     /// Everything but the pins.

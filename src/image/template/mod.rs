@@ -9,6 +9,7 @@ pub mod lint;
 pub mod public;
 pub mod qr;
 pub mod roles;
+pub mod tuyamcu;
 pub mod wires;
 
 mod configured;
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
+use self::tuyamcu::Script;
 use super::family::Family;
 use super::tuya::Tuya;
 use super::tuya::param::{UserParam, Value};
@@ -204,7 +206,7 @@ pub fn templates(tuya: &Tuya, family: Option<Family>) -> Option<Templates> {
     let make = |mapping| {
         let mut template = map(param, mapping, family);
         if tuya.is_tuyamcu() {
-            add_tuyamcu(&mut template, mapping, tuya.baud());
+            add_tuyamcu(&mut template, mapping, tuya);
         }
         if mapping == Mapping::Recommended {
             template.notes.extend(tuya.is_tuyamcu().then(|| device::LOW_POWER.to_owned()));
@@ -224,13 +226,22 @@ fn in_one_line(commands: &mut Vec<String>) {
     }
 }
 
-fn add_tuyamcu(template: &mut Template, mapping: Mapping, baud: Option<i64>) {
+fn add_tuyamcu(template: &mut Template, mapping: Mapping, tuya: &Tuya) {
     template.tuyamcu = true;
-    if mapping == Mapping::Recommended {
-        template.commands.push("startDriver TuyaMCU".to_owned());
-        template.commands.extend(baud.map(|baud| format!("tuyaMcu_setBaudRate {baud}")));
-        template.notes.push("a second processor has the pins; its data points are mapped by commands".to_owned());
-    }
+    let Some(script) = Script::new(tuya).filter(|_| mapping == Mapping::Recommended) else { return };
+    let (commands, cut) = script.start_up();
+    template.commands.extend(commands);
+    template.notes.extend(script.lines.into_iter().map(|line| line.reason));
+    template.notes.extend(cut.map(str::to_owned));
+    template.notes.push(match &tuya.schema {
+        None => "no data points in the store: the device was never paired; OpenBeken's log shows what the second \
+                 processor sends"
+            .to_owned(),
+        Some(schema) if !schema.live => {
+            format!("the data points stand in a deleted value ({}): they may be of another firmware", schema.key)
+        }
+        Some(schema) => format!("the data points are those of schema {}; what they mean is likely at most", schema.key),
+    });
 }
 
 /// Maps a pin map.

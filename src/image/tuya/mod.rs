@@ -2,9 +2,11 @@
 //! fast-connect record (formats.md §8 to §10). Everything is found by content, so that a part of a dump is enough.
 
 pub mod cipher;
+pub mod datapoints;
 pub mod fast_connect;
 pub mod files;
 pub mod kv;
+pub mod meaning;
 pub mod param;
 pub mod protected;
 pub mod report;
@@ -20,6 +22,7 @@ pub use place::FlashMap;
 use memchr::memmem;
 use serde::Serialize;
 
+use self::datapoints::Schema;
 use self::fast_connect::Record;
 use self::files::FileArea;
 use self::kv::{BlockState, Store};
@@ -114,6 +117,8 @@ pub struct Tuya {
     pub param: Option<FoundParam>,
     /// File offsets of texts that equal the pin map byte for byte.
     pub copies: Vec<usize>,
+    /// The data points.
+    pub schema: Option<Schema>,
     /// The fast-connect record.
     pub fast_connect: Option<Record>,
     /// What is wrong.
@@ -165,10 +170,10 @@ impl Tuya {
     }
 }
 
-/// The family of a Tuya module by its name (formats.md §6): W is T, C and T34 are N, WR and CR are Realtek.
+/// The family of a Tuya module by its name (formats.md §6): W is T, C and T34 are N, WR, WBR and CR are Realtek.
 pub fn module_family(module: &str) -> Option<Family> {
     match module.as_bytes() {
-        [b'W' | b'C', b'R', ..] => Some(Family::Other),
+        [b'W' | b'C', b'R', ..] | [b'W', b'B', b'R', ..] => Some(Family::Other),
         [b'W', ..] => Some(Family::Bk7231T),
         [b'C', ..] | [b'T', b'3', b'4', ..] => Some(Family::Bk7231N),
         _ => None,
@@ -189,10 +194,12 @@ pub fn read(bytes: &[u8], kind: Kind, family: Option<Family>) -> Tuya {
         store,
         param: None,
         copies: Vec::new(),
+        schema: None,
         problems: Vec::new(),
     };
     tuya.param = tuya.find_param(bytes, kind);
     tuya.copies = tuya.find_copies(bytes);
+    tuya.schema = datapoints::find(&tuya);
     tuya.judge();
     tuya
 }

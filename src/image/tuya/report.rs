@@ -4,7 +4,9 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::datapoints::DataPoint;
 use super::kv::BlockState;
+use super::meaning::{self, Meaning};
 use super::{FoundParam, Source, Tuya, param, secrets};
 use crate::image::bytes::{Address, sha256_hex};
 
@@ -40,6 +42,16 @@ pub struct TuyaInside {
     pub uart: Option<Value>,
     /// Whether a second processor has the pins.
     pub is_tuyamcu: bool,
+    /// Key of the store that holds the data points: the schema id.
+    pub schema_key: Option<String>,
+    /// Whether the data points stand in a live value; a deleted one may be of another firmware.
+    pub data_points_live: bool,
+    /// The data points, by number.
+    pub data_points: Vec<DataPoint>,
+    /// What the data points probably mean, by number.
+    pub data_point_meanings: Vec<MeaningInside>,
+    /// The rate towards the second processor, in baud.
+    pub tuyamcu_baud: Option<i64>,
     /// Name of the platform.
     pub em_sys_env: Option<String>,
     /// Versions and product keys.
@@ -63,6 +75,16 @@ pub struct BlockInside {
     pub generation: u32,
     /// `newest`, `older` or `damaged`.
     pub state: &'static str,
+}
+
+/// What a data point probably means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MeaningInside {
+    /// Number of the point.
+    pub id: u8,
+    /// The guess.
+    #[serde(flatten)]
+    pub meaning: Meaning,
 }
 
 /// A place where the pin map is damaged.
@@ -135,6 +157,11 @@ impl Tuya {
             user_param_key_repairs: self.param.iter().flat_map(repairs).collect(),
             uart: self.uart(),
             is_tuyamcu: self.is_tuyamcu(),
+            schema_key: self.schema.as_ref().map(|schema| schema.key.clone()),
+            data_points_live: self.schema.as_ref().is_some_and(|schema| schema.live),
+            data_points: self.schema.as_ref().map(|schema| schema.points.clone()).unwrap_or_default(),
+            data_point_meanings: self.meanings(),
+            tuyamcu_baud: self.baud().filter(|_| self.is_tuyamcu()),
             em_sys_env: self.text_of("em_sys_env").map(str::to_owned),
             device_info: self.device_info(),
             file_area: self.files.as_ref().map(|area| FileAreaInside {
@@ -157,6 +184,17 @@ impl Tuya {
                 })
                 .collect(),
         })
+    }
+
+    fn meanings(&self) -> Vec<MeaningInside> {
+        let points = self.schema.as_ref().map_or(&[][..], |schema| &schema.points);
+        let guess = |point: &DataPoint| Some(MeaningInside { id: point.id, meaning: meaning::guess(points, point)? });
+        points.iter().filter_map(guess).collect()
+    }
+
+    /// The schema id, which is a key of the store too.
+    pub(super) fn schema_id(&self) -> Option<String> {
+        Some(self.device_info()?.get("s_id")?.as_str()?.to_owned())
     }
 
     fn uart(&self) -> Option<Value> {

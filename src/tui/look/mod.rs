@@ -91,7 +91,7 @@ pub fn perform(look: Look, settings: &Settings) -> Looked {
             Looked::Through(file, lens, seen)
         }
         Look::Strings(seen) => {
-            let found = strings::find(&seen.bytes, SHORTEST).into();
+            let found = strings::find(&seen.bytes, SHORTEST, &strings::Encoding::USUAL).into();
             Looked::Strings(seen, found)
         }
         Look::Compare(first, second) => {

@@ -72,6 +72,7 @@ impl Desk {
             folder: PathBuf::from("/"),
             ascii: false,
             shelf: ShelfHandle::new(PretendedShelf { kept: Arc::clone(&kept) }),
+            structures: Default::default(),
         };
         let (app, effects) = App::new(options);
         let (commands, inbox) = channel();

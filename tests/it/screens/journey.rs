@@ -273,6 +273,7 @@ fn a_lost_terminal_does_not_stop_a_job_from_the_screen() {
         folder: "/".into(),
         ascii: false,
         shelf: ShelfHandle::new(PretendedShelf::default()),
+        structures: Default::default(),
     };
     let (mut app, _) = App::new(options);
     let what = What::Started { id: JobId(7), title: "write", changes_chip: true, backup: None };

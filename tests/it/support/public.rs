@@ -45,6 +45,20 @@ pub fn emulator() -> Option<&'static Path> {
     EMULATOR_AT.get_or_init(|| had("the CPU emulator", python())).as_deref()
 }
 
+/// The public littlefs library for Python, which wraps the original code: a Python that has it; `None`, said loudly.
+pub fn littlefs() -> Option<&'static Path> {
+    static LITTLEFS_AT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let python = || Ok(install("littlefs", &["littlefs-python==0.19.0"])?.join("python"));
+    LITTLEFS_AT.get_or_init(|| had("littlefs-python", python())).as_deref()
+}
+
+/// ESPHome's own program, whose `config` command is its checker; `None`, said loudly, where it cannot be had.
+pub fn esphome() -> Option<&'static Path> {
+    static ESPHOME_AT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let program = || Ok(install("esphome", &["esphome"])?.join("esphome"));
+    ESPHOME_AT.get_or_init(|| had("ESPHome", program())).as_deref()
+}
+
 fn had(what: &str, installed: Result<PathBuf, String>) -> Option<PathBuf> {
     let skipped = |why: &String| {
         eprintln!("SKIPPED: {what} cannot be had ({why}); python3, its venv module and PyPI are needed");

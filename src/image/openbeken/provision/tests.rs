@@ -248,7 +248,7 @@ proptest! {
         let mut settings = Settings::default();
         settings.texts.insert("long_name", name.clone());
         settings.pins = Some(vec![PinSetting { pin, role, channel: 3, channel2: Some(4) }]);
-        let wanted = Provisioning { settings, pins: PinSource::File };
+        let wanted = Provisioning { settings, pins: PinSource::File, files: Vec::new() };
         if let Ok(first) = sector(&ERASED, CHIP, MAC, &wanted, None) {
             let shown = read(&first.sector).inside(true);
             prop_assert_eq!(shown["long_name"].as_str(), Some(name.as_str()));

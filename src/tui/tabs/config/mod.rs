@@ -33,6 +33,10 @@ enum Action {
     Qr,
     Check,
     Similar,
+    Points,
+    Script,
+    Esphome,
+    SaveEsphome,
     Open,
     Backup,
     Up,
@@ -61,6 +65,10 @@ const KEYS: &[Bind<Action>] = &[
         "Public devices with these pins, from a list: devices.json of OpenBeken's web app.",
         Action::Similar,
     ),
+    bind("d", "data points", "The data points of a TuyaMCU device, and OpenBeken's script for them.", Action::Points),
+    bind("D", "save script…", "Save OpenBeken's script for the data points as autoexec.bat.", Action::Script),
+    bind("e", "ESPHome", "The ESPHome configuration made of the dump, with a reason in every line.", Action::Esphome),
+    bind("E", "save ESPHome…", "Save the ESPHome configuration to a new file.", Action::SaveEsphome),
     bind("o", "open…", "Open a dump.", Action::Open),
     bind("b", "backup", "Take the backup of the connected chip.", Action::Backup),
     bind("up k", "up", "To the pin above.", Action::Up),
@@ -171,6 +179,30 @@ impl Config {
         self.row = 0;
     }
 
+    /// Shows or saves what is made of a dump besides the template.
+    fn made(&self, action: Action, cx: &Shared) -> Vec<Act> {
+        let Some(found) = self.current(cx) else { return vec![Act::Say("open a dump first: o".to_owned())] };
+        let (inspection, name) = (&found.inspection, stem(&found.file.name));
+        let script = inspection.script().map(|script| script.autoexec());
+        let points = || [inspection.data_point_lines(), vec![String::new()], lines(script.clone().unwrap_or_default())];
+        let reader = |title: &'static str, text: Vec<String>| vec![Act::Open(Box::new(Reader::new(title, text)))];
+        let save = |title: &'static str, file: &str, text: String| {
+            vec![Act::Open(Box::new(SaveAs::new(title, &cx.folder, file, text.into_bytes().into())))]
+        };
+        let nothing = |what: &str| vec![Act::Say(what.to_owned())];
+        match (action, script.clone(), inspection.esphome()) {
+            (Action::Points, None, _) if inspection.data_point_lines().is_empty() => {
+                nothing("there are no data points in this file")
+            }
+            (Action::Points, ..) => reader("Data points", points().concat()),
+            (Action::Script, Some(text), _) => save("Save the script", "autoexec.bat", text),
+            (Action::Script, None, _) => nothing("there is no script: no second processor has this device's pins"),
+            (Action::Esphome, _, Some(text)) => reader("ESPHome", lines(text)),
+            (_, _, Some(text)) => save("Save the ESPHome configuration", &format!("{name}.yaml"), text),
+            (..) => nothing("there is no ESPHome configuration: this file names neither pins nor data points"),
+        }
+    }
+
     /// Saves, copies or shows the template.
     fn export(&self, action: Action, cx: &Shared) -> Vec<Act> {
         let nothing = || vec![Act::Say("there is no template: this file names no pins".to_owned())];
@@ -193,6 +225,10 @@ impl Config {
             _ => vec![Act::Open(Box::new(Reader::new("Template", text.lines().map(str::to_owned).collect())))],
         }
     }
+}
+
+fn lines(text: String) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
 }
 
 /// The name of a file without its ending.
@@ -254,6 +290,9 @@ impl Tab for Config {
             }
             Action::Save | Action::Copy | Action::Qr | Action::Whole => {
                 return Response::Taken(self.export(action, cx));
+            }
+            Action::Points | Action::Script | Action::Esphome | Action::SaveEsphome => {
+                return Response::Taken(self.made(action, cx));
             }
             Action::Why => {
                 let text = self.current(cx).map(|found| view::why(found, self.row)).unwrap_or_default();

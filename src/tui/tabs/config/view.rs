@@ -108,7 +108,9 @@ fn pins(tab: &Config, found: &Found, area: Rect, buf: &mut Buffer, cx: &Shared) 
     let Some(template) = found.template() else { return };
     let about = about(tab, found, area.width);
     let below = (about.len() as u16 + 1).min(area.height / 2);
-    let (list, below) = split_rows(area, area.height.saturating_sub(below).min(template.lines.len().max(1) as u16));
+    let points = if template.lines.is_empty() { found.inspection.data_point_lines() } else { Vec::new() };
+    let rows = template.lines.len().max(points.len() + 1) as u16;
+    let (list, below) = split_rows(area, area.height.saturating_sub(below).min(rows));
     tab.page.set(list.height.into());
     let row = tab.row.min(template.lines.len().saturating_sub(1));
     let first = row.saturating_sub(usize::from(list.height).saturating_sub(1));
@@ -118,6 +120,14 @@ fn pins(tab: &Config, found: &Found, area: Rect, buf: &mut Buffer, cx: &Shared) 
     }
     if template.lines.is_empty() {
         sheet.line(Role::Warn, "no pins: a second processor has them");
+        let room = usize::from(list.height).saturating_sub(1);
+        let shown = if points.len() > room { room.saturating_sub(1) } else { points.len() };
+        for point in points.iter().take(shown) {
+            sheet.line(Role::Text, cut(point, list.width));
+        }
+        if shown < points.len() {
+            sheet.put(Role::Dim, format!("… {} more: ", points.len() - shown)).put(Role::Key, "d");
+        }
     }
     let mut sheet = Sheet::new(below, buf, &cx.theme);
     sheet.rule();

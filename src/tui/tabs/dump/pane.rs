@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{Dump, compare, select};
+use crate::image::structures::Structures;
 use crate::image::{search, values};
 use crate::tui::look::{Lens, Seen};
 use crate::tui::theme::Role;
@@ -61,12 +62,13 @@ fn pin_map_at(seen: &Seen, at: u32) -> Option<Text> {
 }
 
 /// The rows, at most `most` of them, `width` columns wide.
-pub fn lines(tab: &Dump, seen: &Seen, width: u16, most: u16) -> Vec<Line> {
+pub fn lines(tab: &Dump, seen: &Seen, structures: &Structures, width: u16, most: u16) -> Vec<Line> {
     let mut lines = vec![place(tab, seen)];
     if let Some(selection) = tab.selection {
         lines.extend(select::summary(tab, seen, selection));
     } else if tab.inspecting {
         lines.extend(inspector(seen, tab.place.cursor, width));
+        lines.extend(own_structures(seen, structures, tab.place.cursor));
     } else if let Some((at, len)) = tab.on_hit()
         && let Some(text) = text_at(seen, tab.place.cursor.max(at))
     {
@@ -163,6 +165,21 @@ pub fn inspector(seen: &Seen, at: u32, width: u16) -> Vec<Line> {
     let orders = vec![(Role::Dim, format!("  {:<9}{:<column$}big endian", "", "little endian"))];
     lines.insert(0, titles);
     lines.insert(2, orders);
+    lines
+}
+
+/// The user's own structures at the cursor.
+pub fn own_structures(seen: &Seen, structures: &Structures, at: u32) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    if let Some(fault) = &structures.fault {
+        lines.push(vec![(Role::Warn, format!("structures.toml: {fault}"))]);
+    }
+    for (name, fields) in structures.at(&seen.bytes, at as usize) {
+        lines.push(vec![(Role::Key, format!("  {name}"))]);
+        lines.extend(fields.into_iter().map(|(offset, name, value)| {
+            vec![(Role::Dim, format!("  +0x{offset:03X}  {name:<16} ")), (Role::Strong, value)]
+        }));
+    }
     lines
 }
 

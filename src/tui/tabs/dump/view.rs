@@ -45,7 +45,7 @@ pub fn draw(tab: &Dump, area: Rect, buf: &mut Buffer, cx: &Shared) {
     }
     let (body, prompt) = split_rows(body, body.height.saturating_sub(u16::from(tab.prompt.is_some())));
     let most = (body.height / 2).max(body.height.saturating_sub(LEAST_BYTES).min(11));
-    let lines = pane::lines(tab, seen, body.width, most.max(1));
+    let lines = pane::lines(tab, seen, &cx.structures, body.width, most.max(1));
     let below = (lines.len() as u16).min(most).min(body.height);
     let (grid, below) = split_rows(body, body.height - below);
     bytes(tab, seen, Rect { width: grid.width.saturating_sub(1), ..grid }, area.height, buf, cx);

@@ -183,6 +183,7 @@ fn draw_a_frame_of_200_by_60_with_the_hex_view(bencher: divan::Bencher) {
         folder: folder.path().into(),
         ascii: false,
         shelf: bkbench::archive::shelf(&settings).expect("a shelf"),
+        structures: Default::default(),
     };
     let (mut app, _) = App::new(options);
     let area = Rect::new(0, 0, 200, 60);

@@ -76,6 +76,7 @@ fn the_wiring_tab_has_the_pins_of_every_link() {
             folder: "/".into(),
             ascii: false,
             shelf: bkbench::archive::shelf(&Settings::default()).expect("folders"),
+            structures: Default::default(),
         };
         let (app, _) = App::new(options);
         assert_eq!(app.shared.pins, pins(link), "{link}");

@@ -147,7 +147,9 @@ fn dispatch(mut args: Args, out: Out) -> Result<(), Failure> {
     let loaded = Settings::load().map_err(|error| error.explain())?;
     let command = args.command.take();
     let name = command.as_ref().map_or_else(String::new, Command::name);
-    let context = Context { args, settings: loaded.settings.clone(), loaded, out, name, server: OnceCell::new() };
+    let mut settings = loaded.settings.clone();
+    settings.find_devices();
+    let context = Context { args, settings, loaded, out, name, server: OnceCell::new() };
     let result = match command {
         None => Ok(()),
         Some(Command::Write { file, at, config, consent }) => {

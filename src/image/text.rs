@@ -123,7 +123,7 @@ mod tests {
             ("{rlypin:6,btpin:26,module:CB3S}", Some(TextKind::Pins)),
             ("{\"device_configuration\": {\"rl1_pin\": 26}}", Some(TextKind::Device)),
             ("{\"name\": \"plug\", \"user_param_key\": \"{rl1_pin:26,crc:1,}\"}", Some(TextKind::Device)),
-            ("{\"device_configuration\": {\"rl1_pin\": 26", Some(TextKind::Device)),
+            ("{\"device_configuration\": {\"rl1_pin\": 26, \"rl1_", Some(TextKind::Device)),
             ("{\"pins\": {\"26\": \"Rel;1\"}}", Some(TextKind::Template)),
             ("\"pins\": {\"26\": \"Rel;1\"", Some(TextKind::Template)),
             ("\"26\": \"Rel;1\", \"8\": \"Btn;1\"", Some(TextKind::Template)),

@@ -133,6 +133,9 @@ pub fn about(firmware: &Firmware) -> String {
     if firmware.kind == Kind::Unknown {
         return "unknown content".to_owned();
     }
+    if firmware.kind.is_text() || firmware.kind == Kind::Uf2 {
+        return firmware.kind.name().to_owned();
+    }
     let app = firmware.app.as_ref();
     // The version text is `OpenBK7231T_1.18.300`; the chip is named anyway.
     let openbeken = firmware.openbeken().map(|text| format!("OpenBeken {}", text.rsplit('_').next().unwrap_or(text)));

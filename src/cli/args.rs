@@ -1,6 +1,6 @@
 //! The command line (product.md §2).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 
@@ -309,6 +309,19 @@ impl Command {
     pub fn name(&self) -> String {
         let all = format!("{self:?}");
         all.chars().take_while(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
+    }
+
+    /// The file that a command which works on a chip makes at its end, where the person named one.
+    pub fn new_file(&self) -> Option<&Path> {
+        match self {
+            Self::Write { consent, .. } | Self::Erase { consent, .. } | Self::Resume { consent } => &consent.image_out,
+            Self::Restore { consent, .. } | Self::Rf { action: RfAction::Rebuild { consent, .. } } => {
+                &consent.image_out
+            }
+            Self::Rf { action: RfAction::Extract { output, .. } } => output,
+            _ => &None,
+        }
+        .as_deref()
     }
 }
 

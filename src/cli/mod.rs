@@ -146,6 +146,10 @@ fn dispatch(mut args: Args, out: Out) -> Result<(), Failure> {
     store::tidy();
     let loaded = Settings::load().map_err(|error| error.explain())?;
     let command = args.command.take();
+    // Before the minutes that the chip takes.
+    if let Some(file) = command.as_ref().and_then(Command::new_file) {
+        store::must_be_new(file).map_err(Problem::from)?;
+    }
     let name = command.as_ref().map_or_else(String::new, Command::name);
     let mut settings = loaded.settings.clone();
     settings.find_devices();

@@ -154,9 +154,16 @@ fn an_existing_output_is_refused_before_the_chip_is_looked_at() {
     let desk = Desk::new();
     desk.put("b.bin.json", Obstacle::File);
     // There is no such port: nothing was opened.
-    for read in [&["-o", "b.bin"][..], &["-o", "victim"], &["--start", "0", "--length", "4K", "-o", "victim"]] {
-        let ended = desk.run(&[&["--link", "uart:/dev/no-port", "read", "--json"], read].concat());
-        assert_eq!(document(&ended)["error"]["code"], "E114", "{read:?}");
+    for command in [
+        &["read", "-o", "b.bin"][..],
+        &["read", "-o", "victim"],
+        &["read", "--start", "0", "--length", "4K", "-o", "victim"],
+        &["write", "image.bin", "--dry-run", "--image-out", "victim"],
+        &["erase", "--start", "0x140000", "--length", "4K", "--image-out", "victim"],
+        &["rf", "extract", "-o", "victim"],
+    ] {
+        let ended = desk.run(&[&["--link", "uart:/dev/no-port", "--json"], command].concat());
+        assert_eq!(document(&ended)["error"]["code"], "E114", "{command:?}");
     }
 }
 

@@ -59,7 +59,8 @@ impl<'a> Pins<'a> {
         let unnamed = self.param.pairs.iter().filter_map(|(key, value)| {
             let pin = value.number().filter(|pin| (0..64).contains(pin))?;
             let said = |remark: &String| remark.contains(&format!("{key} "));
-            let used = u8::try_from(pin).is_ok_and(|pin| self.taken.contains_key(&pin)) || self.remarks.iter().any(said);
+            let used =
+                u8::try_from(pin).is_ok_and(|pin| self.taken.contains_key(&pin)) || self.remarks.iter().any(said);
             let what = match keys::meaning(key, |other| self.param.get(other).is_some())? {
                 Meaning::Role(known, _) => format!("{}; ESPHome's component for it is not chosen here", known.what),
                 Meaning::NoRole(what) => what.to_owned(),

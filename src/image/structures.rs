@@ -152,6 +152,9 @@ pub struct Structures {
     pub fault: Option<String>,
 }
 
+/// A field as it reads: offset in the structure, name and value.
+pub type FieldValue<'a> = (usize, &'a str, String);
+
 impl Structures {
     /// Reads the text of a file. What is wrong is told as [`Structures::fault`], and then there are none.
     pub fn parse(text: &str) -> Self {
@@ -166,8 +169,8 @@ impl Structures {
         Self { list: Vec::new(), fault: Some(fault) }
     }
 
-    /// The structures that fit at a place, each with its fields: offset, name and value.
-    pub fn at(&self, bytes: &[u8], at: usize) -> Vec<(&str, Vec<(usize, &str, String)>)> {
+    /// The structures that fit at a place, each with its fields.
+    pub fn at(&self, bytes: &[u8], at: usize) -> Vec<(&str, Vec<FieldValue<'_>>)> {
         let rest = bytes.get(at..).unwrap_or_default();
         let fitting = self.list.iter().filter(|structure| rest.starts_with(&structure.magic));
         fitting.map(|structure| (structure.name.as_str(), structure.read(rest))).collect()
@@ -175,7 +178,7 @@ impl Structures {
 }
 
 impl Structure {
-    fn read(&self, bytes: &[u8]) -> Vec<(usize, &str, String)> {
+    fn read(&self, bytes: &[u8]) -> Vec<FieldValue<'_>> {
         let values = self.fields.iter().filter_map(|field| {
             let value = field.kind.read(bytes.get(field.at..)?)?;
             Some((field.at, field.name.as_str(), value))
@@ -216,7 +219,7 @@ fn plain(text: &str) -> String {
 
 fn hex(text: &str) -> Option<Vec<u8>> {
     let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    let even = digits.len() % 2 == 0 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let even = digits.len().is_multiple_of(2) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     even.then(|| digits.as_bytes().chunks(2))?
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
         .collect()

@@ -46,7 +46,7 @@ pub(super) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
         reset,
         probe: None,
         clock: Rc::new(SystemClock::new()),
-            record: None,
+        record: None,
         info: LinkInfo {
             name: spec.name(),
             wire: WireKind::Uart,

@@ -72,7 +72,7 @@ fn open_below(root: &Path, spec: &LinkSpec) -> Result<Link, LinkError> {
         reset,
         probe,
         clock: Rc::new(SystemClock::new()),
-            record: None,
+        record: None,
         info: LinkInfo { name: spec.name(), wire: WireKind::Spi, detail, pins: Pins::here(spec), simulated: false },
     })
 }

@@ -35,7 +35,7 @@ pub fn area_of(family: Family, config: Option<&Config>) -> Option<Span> {
 /// Whether OpenBeken can be configured to have its file area there.
 pub fn may_lie(family: Family, span: Span) -> bool {
     limits(family).is_some_and(|limits| {
-        span.end() == limits.end() && span.start % SECTOR == 0 && (SMALLEST..=limits.len).contains(&span.len)
+        span.end() == limits.end() && span.start.is_multiple_of(SECTOR) && (SMALLEST..=limits.len).contains(&span.len)
     })
 }
 

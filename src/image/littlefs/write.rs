@@ -96,7 +96,7 @@ impl<'a> Folder<'a> {
 /// # Errors
 /// [`WriteError`].
 pub fn image(len: usize, files: &[(String, Vec<u8>)]) -> Result<Vec<u8>, WriteError> {
-    if len % BLOCK != 0 || len < 4 * BLOCK {
+    if !len.is_multiple_of(BLOCK) || len < 4 * BLOCK {
         return Err(WriteError::Size { len });
     }
     let mut root = Folder::default();

@@ -256,7 +256,7 @@ mod tests {
             number(101, 0, 5000, 1),
             named(102, Mode::Both, Content::Bool),
         ];
-        points.extend((200..=210).map(|id| number(id, -5, 1 << (id - 190), (id % 5) as u8)));
+        points.extend((200..=210).map(|id| number(id, -5, 1 << (id - 190), id % 5)));
         let found: Vec<Option<Meaning>> = points.iter().map(|point| guess(&points, point)).collect();
         assert!(found.iter().flatten().all(|meaning| matches!(meaning.verdict, Verdict::Likely | Verdict::Unsure)));
         let names: Vec<Option<&str>> =

@@ -39,7 +39,7 @@ pub(super) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
         reset: None,
         probe: None,
         clock: Rc::new(SystemClock::new()),
-            record: None,
+        record: None,
         info: LinkInfo { name: spec.name(), wire: WireKind::Spi, detail, pins: Pins::here(spec), simulated: false },
     })
 }

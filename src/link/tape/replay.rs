@@ -61,7 +61,7 @@ pub(in crate::link) fn open(spec: &LinkSpec) -> Result<Link, LinkError> {
         reset: head.reset.map(|words| Box::new(Reset { tape: Rc::clone(&tape), words }) as Box<dyn ResetLine>),
         probe: None,
         clock: tape,
-            record: None,
+        record: None,
         info: LinkInfo { name: spec.name(), wire: kind, detail: head.detail, pins, simulated: head.simulated },
     })
 }

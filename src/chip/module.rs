@@ -261,7 +261,8 @@ pub fn any_module() -> &'static Module {
     &ANY_MODULE
 }
 
-static ANY_MODULE: LazyLock<Module> = LazyLock::new(|| Module {
+static ANY_MODULE: LazyLock<Module> = LazyLock::new(|| {
+    Module {
     name: ANY.to_owned(),
     chip: "any BK7231".to_owned(),
     pads: Vec::new(),
@@ -269,11 +270,13 @@ static ANY_MODULE: LazyLock<Module> = LazyLock::new(|| Module {
     datasheet: None,
     notes: vec![
         "the name on the metal shield tells the module: `bkbench wiring --module NAME` shows its own pads".to_owned(),
+        "a signal without a pad is on the chip itself; QFN32: P20 pin 20, P21 pin 19, P22 pin 18, P23 pin 17, CEN pin 21".to_owned(),
         "before soldering, find each pad with a meter: GND beeps against the shield, 3V3 against the regulator"
             .to_owned(),
     ],
     source: format!("counted over the {} modules of the table", modules().len()),
     confidence: "medium".to_owned(),
+}
 });
 
 #[derive(Deserialize, Default)]

@@ -104,7 +104,7 @@ impl SysError {
             ),
             Fault::Unbound => (
                 Class::NoDevice,
-                "E238",
+                "E226",
                 "its driver was unloaded or an overlay removed while the link was open",
                 "put the overlay or driver back (`sudo modprobe spidev`), then connect again".to_owned(),
             ),

@@ -99,7 +99,7 @@ fn errors_have_the_pins_of_every_link() {
     for link in LINKS {
         let pins = pins(link);
         let (wires, named) = match pins.wire {
-            WireKind::Spi => ("csn-open", WireName::Csn),
+            WireKind::Spi => ("so-open", WireName::So),
             WireKind::Uart => ("tx-open", WireName::Tx1),
         };
         let text = failure(link, wires);
@@ -118,6 +118,7 @@ fn header_pins(text: &str) -> Vec<u8> {
 
 #[test]
 fn links_and_doctor_have_the_pins_of_a_raspberry_pis_buses() {
+    let mut checked = 0;
     for name in ["pi3-bookworm", "pi4-bookworm", "pi5-bookworm", "pi5-trixie"] {
         let computer = computer(name);
         for cen in [22, 17] {
@@ -137,9 +138,14 @@ fn links_and_doctor_have_the_pins_of_a_raspberry_pis_buses() {
             let line = found.checks.iter().find(|check| check.id == "spi.cen").expect("a check of CEN");
             let pins = Pins::usual(WireKind::Spi, cen);
             let end = &pins.end(WireName::Cen).expect("a line").name;
-            assert!(line.found.contains(end.as_str()), "{name}: {}", line.found);
+            // Where nobody may ask for the lines, none is named.
+            if line.found.contains("GPIO") {
+                assert!(line.found.contains(end.as_str()), "{name}: {}", line.found);
+                checked += 1;
+            }
         }
     }
+    assert!(checked >= 4, "{checked} lines of doctor were compared");
 }
 
 #[test]

@@ -14,7 +14,7 @@ mod port;
 mod seen;
 mod speed;
 #[cfg(test)]
-mod streams;
+mod stream_tests;
 #[cfg(test)]
 mod tests;
 mod voices;

@@ -33,7 +33,7 @@ fn from_six_wires_to_a_verified_image() {
     let mut desk = Desk::new(None);
     desk.keys("1").shows("Tick the two lines above first");
     desk.keys("down down down").shows("▶ · everything is 3.3 V");
-    desk.keys("up space enter enter").shows("GND: GND (pin 25) → GND (edge 3, test pad)");
+    desk.keys("up space enter enter").shows("GND: GND (pin 25) → GND");
     desk.keys("enter enter enter enter enter enter enter").shows("every wire ticked by eye");
 
     desk.keys("2").shows("▶ sim:wb2s");

@@ -2,6 +2,7 @@
 //! this module, so that one chip is known by the same key everywhere.
 
 pub mod clocks;
+pub mod protection;
 mod shelf;
 pub mod unfinished;
 
@@ -14,8 +15,8 @@ use crate::codec::nor::StatusBytes;
 use crate::image::plausible::Rule;
 use crate::job::ownership::may_be_of;
 use crate::job::{
-    BackupRead, BackupSpec, Backups, BackupsHandle, ConnectSpec, Earlier, Identity, Keeper, KeeperHandle, ProvenBackup,
-    Refusal,
+    BYPASS_PHRASE, BackupRead, BackupSpec, Backups, BackupsHandle, ConnectSpec, Earlier, Identity, Keeper,
+    KeeperHandle, NOT_PROVEN, ProvenBackup, Refusal,
 };
 use crate::problem::{Class, Explain, Problem};
 use crate::store::part::Part;
@@ -231,13 +232,21 @@ pub fn unproven(read: &BackupRead) -> Problem {
     let unstable = read.unstable.iter().map(|at| format!("sector 0x{at:06X} never reads the same twice"));
     Problem::new(
         Class::Verification,
-        "E520",
+        NOT_PROVEN,
         format!("the backup is not proven: {}", weak.chain(unstable).collect::<Vec<_>>().join("; ")),
         match read.supply.filter(|record| record.dipped()) {
             Some(record) => format!("{}; or the wires, the clock, or a chip without firmware", record.words()),
             None => "the wires, the clock or the supply are not good enough, or the chip holds no firmware".to_owned(),
         },
-        "lower the speed, check ground and supply, and read again; the file was kept for a look",
+        if read.unstable.is_empty() {
+            // The wires are good: what is read is what the chip holds, and there is nothing to lose but that.
+            format!(
+                "the file was kept for a look. If the chip is bricked or erased, go without a proven backup: \
+                 `--no-backup \"{BYPASS_PHRASE}\"`, or X on the Flash tab"
+            )
+        } else {
+            "lower the speed, check ground and supply, and read again; the file was kept for a look".to_owned()
+        },
     )
 }
 

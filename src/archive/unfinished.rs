@@ -184,7 +184,7 @@ impl Journal for Record {
             jedec: identity.flash.jedec.clone(),
             size: Some(identity.flash.size),
             unique_hash: identity.flash.unique_hash.clone(),
-            chip: left.and_then(|left| left.chip).or(sure),
+            chip: left.and_then(|left| left.chip).or(sure).or(spec.said_chip),
             plan: plan.hash.clone(),
             change: spec.change.word().to_owned(),
             name: spec.name.clone(),

@@ -343,6 +343,9 @@ pub struct Consent {
     /// Vouch that the backup is of this chip where its content does not show it: type the phrase that the refusal names
     #[arg(long, value_name = "PHRASE")]
     pub this_chip: Option<String>,
+    /// Say which chip it is where its flash is wholly erased: type the phrase that the refusal names
+    #[arg(long, value_name = "PHRASE")]
+    pub erased_chip: Option<String>,
     /// Put the protection that was found back at the end; the usual way, unless the settings say otherwise
     #[arg(long, conflicts_with = "no_protect_after")]
     pub protect_after: bool,

@@ -11,7 +11,7 @@ use super::client::Client;
 use crate::archive::{self, unfinished};
 use crate::codec::nor::StatusBytes;
 use crate::image::firmware;
-use crate::job::{BackupRead, Identity, JobSpec, Outcome, ProtectGoal, Protection};
+use crate::job::{BackupRead, Identity, JobSpec, Outcome, ProtectGoal, Protection, behind_loader};
 use crate::problem::{Class, Problem};
 use crate::store::{self, Saved};
 use crate::units::{Span, clock_text, size_text, time_text};
@@ -198,7 +198,8 @@ pub(super) fn extract(context: &Context, output: Option<PathBuf>, start: u32, le
 /// `verify`
 pub(super) fn verify(context: &Context, file: &Path, at: Option<u32>) -> Result<(), Problem> {
     let bytes = store::read_file(file)?;
-    let at = at.or_else(|| firmware::identify(&bytes).natural_address).ok_or_else(|| {
+    let firmware = firmware::identify(&bytes);
+    let from = at.or(firmware.natural_address).ok_or_else(|| {
         Problem::new(
             Class::Usage,
             "E102",
@@ -207,12 +208,21 @@ pub(super) fn verify(context: &Context, file: &Path, at: Option<u32>) -> Result<
             "give --at ADDRESS",
         )
     })?;
-    let (mut client, _) = connect(context)?;
-    match client.run(JobSpec::Verify { at, expected: bytes.into() })? {
+    let (mut client, identity) = connect(context)?;
+    // What a write over this link leaves alone is not compared, and that is said.
+    let left = behind_loader(&firmware, bytes.len(), at, identity.abilities.first_writable);
+    let (at, skipped) = left.map_or((from, 0), |left| (left.end(), left.len as usize));
+    let expected = bytes.get(skipped..).unwrap_or_default().into();
+    match client.run(JobSpec::Verify { at, expected })? {
         Outcome::Verified(span) => {
-            context
-                .out
-                .result(json!({"verified": true, "span": span}), || format!("{span} holds exactly {}", file.display()));
+            context.out.result(json!({"verified": true, "span": span, "left_alone": left}), || {
+                let left = left.map(|left| {
+                    format!(
+                        "\n{left} was not compared: the boot loader there serves this link, and no write changes it"
+                    )
+                });
+                format!("{span} holds exactly what {} has there{}", file.display(), left.unwrap_or_default())
+            });
             Ok(())
         }
         other => Err(unexpected("verify", &other)),
@@ -235,8 +245,14 @@ pub(super) fn protect(context: &Context, action: ProtectAction) -> Result<(), Pr
         ProtectAction::On => ProtectGoal::On,
         ProtectAction::Restore => ProtectGoal::Restore(recorded(context, &identity)?),
     };
+    if let (false, Some(now)) = (matches!(goal, ProtectGoal::Restore(_)), status_now(&client)) {
+        archive::protection::remember(&identity, now)?;
+    }
     match client.run(JobSpec::SetProtection(goal))? {
         Outcome::ProtectionSet { before, after } => {
+            if matches!(goal, ProtectGoal::Restore(_)) {
+                archive::protection::settled(&identity)?;
+            }
             context.out.result(json!({"before": &*before, "after": &*after}), || {
                 format!("before: {}\nafter:  {}", protection_text(&before), protection_text(&after))
             });
@@ -246,14 +262,22 @@ pub(super) fn protect(context: &Context, action: ProtectAction) -> Result<(), Pr
     }
 }
 
-/// The registers that the newest proven backup of this chip recorded.
+/// The status registers as they were read last.
+fn status_now(client: &Client) -> Option<StatusBytes> {
+    client.view.protection.as_ref()?.status
+}
+
+/// The registers before this program changed them, else those that the newest proven backup of this chip recorded.
 fn recorded(context: &Context, identity: &Identity) -> Result<StatusBytes, Problem> {
+    if let Some(status) = archive::protection::recorded(identity)? {
+        return Ok(status);
+    }
     archive::find(&context.settings, identity)?.status.ok_or_else(|| {
         Problem::new(
             Class::Refused,
             "E521",
             "it is not known what the protection was before",
-            "no proven backup of this chip recorded its status registers",
+            "bkbench has not changed it, and no proven backup of this chip recorded its status registers",
             "use `protect on` for the state that the factory firmware sets",
         )
     })

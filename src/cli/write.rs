@@ -13,8 +13,9 @@ use super::{Context, Failure, configure};
 use crate::archive;
 use crate::job::{
     Advice, AlreadyThere, BackupProof, Identity, Intent, JobSpec, Outcome, Plan, PrepareSpec, Prepared, ProvenBackup,
-    Ready, Refusal, SectorState, WriteReport, after_failure, rf_sector,
+    Reader, Ready, Refusal, SectorState, WriteReport, after_failure, rf_sector,
 };
+use crate::link::WireKind;
 use crate::problem::{Class, Explain, Problem};
 use crate::store;
 use crate::units::{SECTOR, Span, time_text, whole_time_text};
@@ -118,6 +119,7 @@ fn prepared(context: &Context, client: &mut Client, intent: &Intent, consent: &C
         protect_after: (!resumed).then(|| consent.protection(context)),
         phrase: consent.no_backup.clone(),
         consent: consent.this_chip.clone(),
+        chip_phrase: consent.erased_chip.clone(),
         always_plan: consent.dry_run || consent.image_out.is_some(),
         shelf: archive::shelf(&context.settings)?,
     };
@@ -204,7 +206,8 @@ fn execute(context: &Context, client: &mut Client, ready: &Ready) -> Result<Arc<
         Ok(other) => Err(unexpected("write", &other).into()),
         Err(problem) => {
             let left = client.view.last.as_ref().map(|ended| ended.left.clone()).unwrap_or_default();
-            let advice = after_failure(&left, &problem, true, backup.as_deref());
+            let wire = client.view.last.as_ref().map_or(WireKind::Spi, |ended| ended.job.wire);
+            let advice = after_failure(&left, &problem, wire, Reader::CommandLine(backup.as_deref()));
             context.out.say_aside(left_text(&left, &advice));
             Err(Failure { aside: Some(Box::new(left_json(&left, &advice))), problem })
         }

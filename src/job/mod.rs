@@ -27,7 +27,7 @@ mod verify;
 pub mod wiring;
 mod write;
 
-pub use advice::{Advice, after_failure};
+pub use advice::{Advice, Reader, after_failure};
 pub use already::{AlreadyThere, already_there};
 pub use backup::{BackupSpec, Earlier, Keeper, KeeperHandle, Passes, back_up};
 pub use clocks::{ClockMemory, ClocksHandle, Remembered};
@@ -37,15 +37,15 @@ pub use interruption::Interruption;
 pub use journal::{Handed, Journal, JournalHandle, Start};
 pub use patience::meanwhile;
 pub use plan::{Action, Group, Plan, Run, Situation, overlay, plan};
-pub use policy::check_openbeken;
-pub use prepare::{Intent, PrepareSpec, Prepared, Ready, Shelf, ShelfHandle, prepare, rf_sector};
+pub use policy::{behind_loader, check_openbeken};
+pub use prepare::{Intent, NOT_PROVEN, PrepareSpec, Prepared, Ready, Shelf, ShelfHandle, prepare, rf_sector};
 pub use protect::{Protection, Range, RegisterBits};
 pub use refusal::Refusal;
 pub use report::{JobError, Phase, Reporter};
 pub use spec::{
     BYPASS_PHRASE, BackupProof, BackupRead, CONSENT_PHRASE, Change, ConnectSpec, Extract, Interrupted, JobSpec,
     Outcome, Overlay, ProtectGoal, ProvenBackup, STRONG_CONSENT_PHRASE, SectorCounts, SectorState, Usual, WriteReport,
-    WriteSpec,
+    WriteSpec, chip_phrase,
 };
 pub use stray::sector_crcs;
 pub use survey::survey;

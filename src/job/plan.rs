@@ -15,6 +15,7 @@ use super::spec::{BackupProof, Change, Interrupted, SectorState, WriteSpec};
 use super::stray;
 use crate::codec::nor::StatusBytes;
 use crate::device::{Abilities, EraseUnit};
+use crate::image::Family;
 use crate::image::littlefs;
 use crate::image::openbeken::{self, changes::FieldChange};
 use crate::link::WireKind;
@@ -440,6 +441,7 @@ fn hash(plan: &Plan, spec: &WriteSpec, situation: &Situation<'_>) -> String {
     }
     hasher.update(spec.change.word());
     hasher.update([u8::from(spec.mac_lost)]);
+    hasher.update(spec.said_chip.map_or("", Family::name));
     hasher.update(spec.consent.as_deref().unwrap_or_default());
     hasher.update(match &spec.backup {
         BackupProof::Proven(backup) => backup.sha256.as_bytes(),

@@ -16,6 +16,7 @@ use crate::image::finding::{Finding, Severity};
 use crate::image::firmware::{self, Firmware};
 use crate::image::littlefs::{self, FileSystem};
 use crate::image::openbeken::{Config, encode};
+use crate::link::WireKind;
 use crate::units::{SECTOR, Span, Verdict};
 
 /// Where the application begins on every chip of the family, behind the boot loader (formats.md §1).
@@ -79,7 +80,12 @@ fn known_chip(spec: &WriteSpec, situation: &Situation<'_>) -> Result<Family, Ref
     let identity = situation.identity;
     let sure = identity.chip.filter(|_| identity.verdict >= Verdict::Likely);
     let before = || spec.interrupted.as_ref()?.chip;
-    sure.or_else(before).ok_or(Refusal::UnknownChip { verdict: identity.verdict })
+    // Another read of an erased chip, and a chip behind a loader, could tell more.
+    let erased = || identity.wire == WireKind::Spi && situation.current.iter().all(|byte| *byte == 0xFF);
+    let said = || spec.said_chip.filter(|_| erased());
+    sure.or_else(before)
+        .or_else(said)
+        .ok_or_else(|| if erased() { Refusal::ErasedChip } else { Refusal::UnknownChip { verdict: identity.verdict } })
 }
 
 /// What is put back comes from the backup byte by byte; a whole one fits the chip exactly.
@@ -156,6 +162,9 @@ fn place_image<'a>(spec: &'a WriteSpec, situation: &Situation<'_>, chip: Family)
         return Err(Refusal::NotForFlash { image: image(), kind });
     }
     let mut notes = Vec::new();
+    if situation.identity.chip.is_none() && spec.said_chip == Some(chip) {
+        notes.push(format!("the flash is wholly erased: that this is a {chip} was said by a person, not measured"));
+    }
     let natural = firmware.natural_address;
     let at = match (spec.at, natural) {
         (Some(asked), Some(natural)) if asked != natural => {
@@ -172,14 +181,15 @@ fn place_image<'a>(spec: &'a WriteSpec, situation: &Situation<'_>, chip: Family)
         // Data may go to a data area; where code runs, only recognised code goes.
         return Err(Refusal::UnknownImage { image: image() });
     }
-    let (at, bytes) = match spec.image.get(APPLICATION as usize..) {
-        Some(application) if spec.at.is_none() && at < situation.abilities.first_writable && holds_code => {
+    let (at, bytes) = match behind_loader(&firmware, spec.image.len(), spec.at, situation.abilities.first_writable) {
+        Some(left) => {
             notes.push(format!(
-                "the boot loader serves this link and is left as it is; the image's first 0x{APPLICATION:X} bytes are not written"
+                "the boot loader serves this link and is left as it is; the image's first 0x{:X} bytes are not written",
+                left.len
             ));
-            (APPLICATION, application)
+            (left.end(), spec.image.get(left.len as usize..).unwrap_or_default())
         }
-        _ => (at, &*spec.image),
+        None => (at, &*spec.image),
     };
     let span = Span::new(at, bytes.len() as u32);
     let mut placed = Placed { span, image: Cow::Borrowed(bytes), about: about(&firmware), notes };
@@ -187,6 +197,14 @@ fn place_image<'a>(spec: &'a WriteSpec, situation: &Situation<'_>, chip: Family)
         keep_own_rf(&mut placed, situation, chip);
     }
     Ok(placed)
+}
+
+/// What a write of an image leaves alone because the boot loader there serves the link: where no address was asked for, code
+/// that begins with its own boot loader goes behind the one that is there.
+pub fn behind_loader(firmware: &Firmware, len: usize, asked: Option<u32>, first_writable: u32) -> Option<Span> {
+    let holds_code = matches!(firmware.kind, Kind::Qio | Kind::Ua | Kind::Dump);
+    let at = firmware.natural_address.filter(|at| asked.is_none() && holds_code && *at < first_writable)?;
+    Some(Span::between(at, APPLICATION)).filter(|left| len > left.len as usize)
 }
 
 /// A whole dump brings the RF calibration and MAC of the chip it was read from; this chip keeps its own (rule 3).
@@ -289,8 +307,7 @@ pub(super) fn check(
         return Err(Refusal::BootLoader { first });
     }
     if spec.change == Change::Erase && changes(Span::between(0, APPLICATION.max(SECTOR))) {
-        // An erased boot loader is a module that only SPI can repair.
-        return Err(Refusal::BootLoader { first: APPLICATION });
+        return Err(Refusal::ErasedBootLoader { first: APPLICATION });
     }
     match &spec.backup {
         BackupProof::None => return Err(Refusal::NoBackup),

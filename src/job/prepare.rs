@@ -16,7 +16,7 @@ use super::policy::check_openbeken;
 use super::protect;
 use super::refusal::Refusal;
 use super::report::{JobError, Reporter};
-use super::spec::{BackupProof, BackupRead, Change, Overlay, ProvenBackup, WriteSpec};
+use super::spec::{BackupProof, BackupRead, Change, Overlay, ProvenBackup, WriteSpec, said_chip};
 use super::survey::survey;
 use super::unfinished::Unfinished;
 use crate::device::{Level, WriteFlash};
@@ -65,6 +65,9 @@ pub enum Intent {
     Resume,
 }
 
+/// Code of the failure of a backup that may not stand behind a write.
+pub const NOT_PROVEN: &str = "E520";
+
 /// A wish to change the chip, with all that a person decides beforehand.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PrepareSpec {
@@ -76,6 +79,8 @@ pub struct PrepareSpec {
     pub phrase: Option<String>,
     /// The phrase typed because content does not show that the backup is this chip's.
     pub consent: Option<String>,
+    /// The phrase typed because nothing on an erased chip tells which it is ([`super::spec::chip_phrase`]).
+    pub chip_phrase: Option<String>,
     /// Make the plan even where the chip holds the image already.
     pub always_plan: bool,
     /// What was kept of chips.
@@ -271,13 +276,26 @@ impl Road<'_> {
 
     /// Makes a backup of the chip as it is, and keeps it.
     fn back_up(&mut self, identity: &Identity, passes: &mut Passes) -> Result<Arc<ProvenBackup>, JobError> {
+        let (_, kept) = self.read_and_keep(identity, passes)?;
+        kept.map_err(JobError::Shelf)
+    }
+
+    /// Reads the whole chip and keeps what was read, proven or not.
+    fn read_and_keep(
+        &mut self,
+        identity: &Identity,
+        passes: &mut Passes,
+    ) -> Result<(BackupRead, Result<Arc<ProvenBackup>, Problem>), JobError> {
         self.run.note(Level::Warning, "no proven backup of this chip as it is now: making one first".to_owned());
         let backup = on_shelf(self.device, self.spec, |shelf| shelf.backup_spec(identity))?;
         let read = back_up(self.device, self.link, &backup, passes, self.run)?;
-        let kept = on_shelf(self.device, self.spec, |shelf| shelf.keep(&read))?;
-        self.said.push(format!("backup: {}", kept.path.display()));
-        self.made = Some(Arc::clone(&kept));
-        Ok(kept)
+        let shelf = &self.spec.shelf;
+        let kept = meanwhile(self.device, || shelf.get().keep(&read));
+        if let Ok(kept) = &kept {
+            self.said.push(format!("backup: {}", kept.path.display()));
+            self.made = Some(Arc::clone(kept));
+        }
+        Ok((read, kept))
     }
 
     /// The write, with what an earlier one left; `None` where nothing is there to go on with.
@@ -334,6 +352,7 @@ impl Road<'_> {
             record.filter(|_| matches!(self.spec.intent, Intent::Resume)).map(|left| left.spec.protect_after);
         wish.protect_after = self.spec.protect_after.or(as_recorded).unwrap_or(true);
         wish.consent.clone_from(&self.spec.consent);
+        wish.said_chip = self.spec.chip_phrase.as_deref().and_then(said_chip);
         Ok(Some(wish))
     }
 
@@ -396,7 +415,16 @@ impl Road<'_> {
         }
         let whole = seen.candidates.iter().any(|kept| *kept.bytes == *seen.current);
         if !whole && self.made.is_none() && self.spec.phrase.is_none() {
-            self.back_up(&seen.identity, passes)?;
+            let (read, kept) = self.read_and_keep(&seen.identity, passes)?;
+            match kept {
+                Ok(_) => {}
+                // Without its RF block a chip holds nothing that could count as proven; both passes read the same, and that is kept.
+                Err(problem) if owner.rf == RfMatch::Lost && read.unstable.is_empty() && problem.code == NOT_PROVEN => {
+                    let words = format!("what was there is kept, and does not count as a backup: {}", problem.what);
+                    self.run.note(Level::Warning, words);
+                }
+                Err(problem) => return Err(JobError::Shelf(problem)),
+            }
         }
         Ok(())
     }
@@ -415,7 +443,8 @@ impl Road<'_> {
     fn configure(&mut self, wish: &mut WriteSpec, seen: &Seen) -> Result<Option<Vec<String>>, JobError> {
         let Some(settings) = self.settings().cloned() else { return Ok(None) };
         let left = wish.interrupted.as_ref();
-        let chip = seen.identity.chip.or(left.and_then(|left| left.chip)).ok_or(EncodeError::UnknownChip)?;
+        let chip = seen.identity.chip.or(left.and_then(|left| left.chip)).or(wish.said_chip);
+        let chip = chip.ok_or(EncodeError::UnknownChip)?;
         let place = chip.config_sector().ok_or(EncodeError::UnknownChip)?;
         let recorded = wish.overlays.iter().find(|over| over.at == place.start).map(|over| &*over.bytes);
         let at = wish.at.or_else(|| firmware::identify(&wish.image).natural_address).unwrap_or(0);

@@ -8,8 +8,9 @@ use super::patience::prove_write_path;
 use super::spec::{Outcome, ProtectGoal};
 use super::{JobError, Reporter};
 use crate::chip::Part;
-use crate::codec::nor::StatusBytes;
+use crate::codec::nor::{StatusBytes, StatusRefusal};
 use crate::device::{Abilities, Level, ReadFlash, WriteFlash};
+use crate::problem::{Class, Explain, Problem};
 use crate::units::{Span, Verdict, size_text};
 
 /// The protection of a chip as read at one moment.
@@ -169,6 +170,16 @@ pub fn set(device: &mut dyn WriteFlash, goal: ProtectGoal, run: &mut dyn Reporte
     Ok(Outcome::ProtectionSet { before: Arc::new(before), after: Arc::new(after) })
 }
 
+/// Why registers that were not read are not changed.
+fn unreadable(before: &Protection, abilities: Abilities) -> Problem {
+    let (cause, remedy) = if abilities.status_registers {
+        ("the chip did not answer when its registers were read", "connect again at a lower speed")
+    } else {
+        ("the boot loader that serves this link has no command for them", "connect over SPI to see and change them")
+    };
+    Problem::new(Class::Refused, "E503", before.sentence.clone(), cause, remedy)
+}
+
 /// The change itself; also used inside a write.
 ///
 /// # Errors
@@ -180,15 +191,13 @@ pub fn change(
     run: &mut dyn Reporter,
 ) -> Result<Protection, JobError> {
     let Some(status) = before.status else {
-        return Err(JobError::ProtectionRefused { why: before.sentence.clone() });
+        return Err(JobError::ProtectionRefused(unreadable(before, device.abilities())));
     };
     let Some(part) = device.facts().part else {
-        return Err(JobError::ProtectionRefused {
-            why: "this flash part is not in the table, so nobody knows which bits protect it".to_owned(),
-        });
+        return Err(JobError::ProtectionRefused(StatusRefusal::UnknownScheme.explain()));
     };
     let size = device.facts().size;
-    let refused = |why: crate::codec::nor::StatusRefusal| JobError::ProtectionRefused { why: why.to_string() };
+    let refused = |why: StatusRefusal| JobError::ProtectionRefused(why.explain());
     let change = match goal {
         ProtectGoal::Off => part.open(status),
         ProtectGoal::On => part.factory(status),

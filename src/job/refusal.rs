@@ -1,6 +1,7 @@
 //! Why a write is not planned: the rule, the facts that contradict each other, and the next thing to do.
 
-use super::spec::BYPASS_PHRASE;
+use super::spec::{BYPASS_PHRASE, chip_phrase};
+use crate::image::Family;
 use crate::problem::{Class, Explain, Problem};
 use crate::units::{Span, Verdict};
 
@@ -23,6 +24,9 @@ pub enum Refusal {
         /// The verdict.
         verdict: Verdict,
     },
+    /// Nothing is on the flash that could tell which chip it is.
+    #[error("the flash is wholly erased, so nothing on it tells which chip this is")]
+    ErasedChip,
     /// The chip that answers is not the one behind the reset line.
     #[error("CEN has no effect on the chip that answers")]
     NotBehindCen {
@@ -129,6 +133,12 @@ pub enum Refusal {
         /// First offset that may be written.
         first: u32,
     },
+    /// The boot loader would be erased, over a link that does not need it.
+    #[error("the erase would leave the module without a boot loader, which lies below 0x{first:06X}")]
+    ErasedBootLoader {
+        /// First offset behind it.
+        first: u32,
+    },
     /// Nothing stands behind the write.
     #[error("there is no proven backup of this chip")]
     NoBackup,
@@ -219,6 +229,8 @@ pub enum Refusal {
 impl Refusal {
     /// Code of the refusal that a typed phrase answers ([`Refusal::ConsentNeeded`]).
     pub const CONSENT_NEEDED: &str = "E444";
+    /// Code of the refusal that is answered by naming the chip ([`Refusal::ErasedChip`]).
+    pub const CHIP_NEEDED: &str = "E448";
 }
 
 impl Explain for Refusal {
@@ -239,6 +251,15 @@ impl Explain for Refusal {
                 "E402",
                 "the evidence is too thin or contradicts itself (rule 4)",
                 "connect again at a lower speed; look at the evidence on the Connect tab".to_owned(),
+            ),
+            Self::ErasedChip => (
+                Self::CHIP_NEEDED,
+                "over SPI the chip shows itself by its content only (rule 4)",
+                format!(
+                    "read the name off the module's chip and vouch for it: `--erased-chip \"{}\"`, or \"{}\"",
+                    chip_phrase(Family::Bk7231T),
+                    chip_phrase(Family::Bk7231N)
+                ),
             ),
             Self::NotBehindCen { cen } => (
                 "E337",
@@ -310,12 +331,20 @@ impl Explain for Refusal {
             Self::BootLoader { .. } => (
                 "E412",
                 "a module without boot loader answers no UART any more (rule 3)",
-                "leave --at out so that writing begins at 0x11000, or use SPI".to_owned(),
+                "begin at 0x11000, or use SPI".to_owned(),
+            ),
+            Self::ErasedBootLoader { first } => (
+                "E412",
+                "a module without boot loader starts no firmware (rule 3)",
+                format!("begin the erase at 0x{first:X}, or write a whole image, which replaces the boot loader"),
             ),
             Self::NoBackup => (
                 "E413",
                 "what a write destroys must be there to put back (rule 2)",
-                "make a backup first: key b on the Connect tab, or `bkbench read`".to_owned(),
+                format!(
+                    "make a backup first: key b on the Connect tab, or `bkbench read`; where none can be proven any more, as of a \
+                     bricked chip, go without: `--no-backup \"{BYPASS_PHRASE}\"`, or X on the Flash tab"
+                ),
             ),
             Self::WrongPhrase => {
                 ("E414", "going without a backup has to be meant", format!("type exactly: {BYPASS_PHRASE}"))
@@ -375,9 +404,7 @@ impl Explain for Refusal {
             Self::HitGuarded { .. } => (
                 "E436",
                 "a damaged request hit the boot loader, or RF calibration and MAC (rule 3)",
-                "do not reset the module and do not take its supply away: it may not start again; connect over SPI and \
-                 restore the backup"
-                    .to_owned(),
+                super::advice::LOADER_HIT.to_owned(),
             ),
             Self::Locked { .. } => (
                 "E416",

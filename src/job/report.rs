@@ -131,11 +131,8 @@ pub enum JobError {
         job: &'static str,
     },
     /// The protection cannot be changed.
-    #[error("the protection was not changed: {why}")]
-    ProtectionRefused {
-        /// Why.
-        why: String,
-    },
+    #[error("the protection was not changed: {}", .0.what)]
+    ProtectionRefused(Problem),
     /// The record of the write could not be kept.
     #[error("the record of this write could not be kept: {}", .0.what)]
     Journal(Problem),
@@ -262,13 +259,10 @@ impl Explain for JobError {
                 "nothing is connected yet",
                 "connect first: choose a link on the Connect tab, or give --link",
             ),
-            Self::ProtectionRefused { .. } => Problem::new(
-                Class::Refused,
-                "E503",
-                what,
-                "the part, its lock bits or the link do not allow it",
-                "over a basic boot loader use SPI; with lock bits set, power-cycle the module and try again",
-            ),
+            // The one of several causes that it is, with its own code.
+            Self::ProtectionRefused(why) => {
+                Problem::new(Class::Refused, "E503", what, format!("{} ({})", why.cause, why.code), why.remedy.clone())
+            }
             Self::Journal(problem) => Problem::new(
                 problem.class,
                 "E505",
@@ -302,8 +296,7 @@ impl Explain for JobError {
                 "E435",
                 what,
                 "a byte was damaged on the line, and the loader acted on its own range; frames have no check sum",
-                "do not reset the module and do not take its supply away: it may not start again; connect over SPI and \
-                 restore the backup",
+                super::advice::LOADER_HIT,
             ),
             Self::NotBack { seen, .. } => Problem::new(
                 Class::NoDevice,

@@ -248,6 +248,8 @@ pub struct WriteSpec {
     pub mac_lost: bool,
     /// The phrase that was typed because the content of the chip does not show that the backup is its own.
     pub consent: Option<String>,
+    /// The chip as a person named it. Counts only where nothing on the chip can tell, because its flash is wholly erased.
+    pub said_chip: Option<Family>,
     /// What recorded writes left on chips with this backup: the CRC of every sector after each.
     pub history: Arc<Vec<Vec<u32>>>,
 }
@@ -266,6 +268,7 @@ impl WriteSpec {
             interrupted: None,
             mac_lost: false,
             consent: None,
+            said_chip: None,
             history: Arc::default(),
         }
     }
@@ -352,6 +355,16 @@ pub const BYPASS_PHRASE: &str = "I can lose this firmware";
 pub const CONSENT_PHRASE: &str = "this backup is of this chip";
 /// The phrase for a chip whose MAC cannot tell that it is the backup's.
 pub const STRONG_CONSENT_PHRASE: &str = "no MAC proves it, but this backup is of this chip";
+
+/// The phrase that has to be typed to give a wholly erased chip its kind.
+pub fn chip_phrase(chip: Family) -> String {
+    format!("this erased chip is a {}", chip.name())
+}
+
+/// The chip that a typed phrase names.
+pub fn said_chip(typed: &str) -> Option<Family> {
+    [Family::Bk7231T, Family::Bk7231N].into_iter().find(|chip| chip_phrase(*chip) == typed.trim())
+}
 
 /// A proven backup as a write uses it.
 #[derive(Clone, Debug, PartialEq)]

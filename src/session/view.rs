@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::event::{Event, JobId, LinkState, What};
 use crate::device::Level;
 use crate::job::{Identity, Outcome, Phase, Plan, Protection, SectorState, WiringReport};
+use crate::link::WireKind;
 use crate::link::supply::Record;
 use crate::problem::{Class, Problem};
 use crate::units::{SECTOR, Span};
@@ -57,6 +58,8 @@ pub struct JobView {
     pub title: &'static str,
     /// Whether it can change the chip.
     pub changes_chip: bool,
+    /// The wire of the link that was open when it began; SPI where none was.
+    pub wire: WireKind,
     /// What stands behind a write: the backup's path, or the typed phrase.
     pub backup: Option<String>,
     /// The plan it carries out.
@@ -166,6 +169,7 @@ impl SessionView {
                     id: *id,
                     title,
                     changes_chip: *changes_chip,
+                    wire: self.open_link().map_or(WireKind::Spi, |(info, _)| info.wire),
                     backup: backup.clone(),
                     plan: None,
                     phase: None,

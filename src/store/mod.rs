@@ -10,6 +10,7 @@ pub mod journal;
 pub mod notes;
 pub mod part;
 pub mod paths;
+pub mod protection;
 pub mod settings;
 
 mod error;

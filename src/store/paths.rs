@@ -86,6 +86,11 @@ impl Folders {
         self.data.join("devices.json")
     }
 
+    /// The folder with the status registers of chips before they were changed.
+    pub fn protection(&self) -> PathBuf {
+        self.data.join("protection")
+    }
+
     /// The folder of reports about jobs that changed a chip.
     pub fn reports(&self) -> PathBuf {
         self.data.join("reports")

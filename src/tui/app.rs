@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossterm::event::{KeyEvent, MouseButton, MouseEvent, MouseEventKind};
 
@@ -22,6 +23,9 @@ use crate::link::{LinkSpec, Pins, WireKind};
 use crate::problem::Class;
 use crate::session::{Event, LinkState, LogLine, SessionView, What};
 use crate::store::Settings;
+
+/// How long a notice stands in the place of a running job's progress.
+const NOTICE: Duration = Duration::from_secs(3);
 
 /// What the app is made with.
 pub struct Options {
@@ -96,8 +100,10 @@ pub struct App {
     pub shared: Shared,
     /// Shown or hidden by hand; the room decides until then.
     pub(super) log_open: Option<bool>,
-    /// What was said last, until the next key.
+    /// What was said last, until the next key; while a job runs its progress takes over again after a while.
     pub(super) said: Option<String>,
+    /// When that was heard of first while a job was running.
+    said_since: Option<Duration>,
     pub(super) size: (u16, u16),
 }
 
@@ -135,7 +141,16 @@ impl App {
         shared.find_pins();
         let tabs = tabs::all();
         let active = usize::from(shared.first_link.is_some());
-        let mut app = Self { tabs, active, overlays: Vec::new(), shared, log_open: None, said: None, size: (80, 24) };
+        let mut app = Self {
+            tabs,
+            active,
+            overlays: Vec::new(),
+            shared,
+            log_open: None,
+            said: None,
+            said_since: None,
+            size: (80, 24),
+        };
         let mut effects = vec![Effect::Work(Task::Links)];
         if app.shared.first_link.is_some() {
             effects.extend(app.key(keys::press("enter")));
@@ -168,6 +183,9 @@ impl App {
             Msg::Tick(quiet) => {
                 // Short silences are ordinary: an erase takes a second.
                 self.shared.quiet = Some(quiet).filter(|quiet| quiet.as_secs() >= 2);
+                if self.shared.quiet.is_some() && self.shared.session.busy() {
+                    self.said = None;
+                }
                 Vec::new()
             }
             // Whether a running job stops or goes on without the screen is decided where the screen is closed.
@@ -230,7 +248,7 @@ impl App {
                 if !self.shared.session.busy() {
                     return vec![Effect::Suspend];
                 }
-                self.said = Some("not while a job runs: it would stop in its middle".to_owned());
+                self.say("not while a job runs: it would stop in its middle".to_owned());
             }
         }
         Vec::new()
@@ -274,6 +292,7 @@ impl App {
     fn event(&mut self, event: &Event) -> Vec<Effect> {
         self.shared.session.apply(event);
         self.shared.quiet = None;
+        self.fade(event.at);
         let mut acts = self.react(event);
         for tab in &mut self.tabs {
             acts.extend(tab.heard(event, &self.shared));
@@ -283,6 +302,19 @@ impl App {
             effects.push(Effect::Quit);
         }
         effects
+    }
+
+    fn say(&mut self, text: String) {
+        (self.said, self.said_since) = (Some(text), None);
+    }
+
+    /// A notice makes room for the progress of a running job.
+    fn fade(&mut self, now: Duration) {
+        if self.said.is_none() || !self.shared.session.busy() {
+            self.said_since = None;
+        } else if now.saturating_sub(*self.said_since.get_or_insert(now)) >= NOTICE {
+            self.said = None;
+        }
     }
 
     /// What an event means beyond the tabs.
@@ -313,7 +345,7 @@ impl App {
             }
             What::Finished { result: Ok(outcome), .. } => self.outcome(outcome),
             What::Finished { result: Err(problem), .. } if problem.class == Class::Cancelled => {
-                self.said = Some(format!("{}: {}", problem.code, problem.what));
+                self.say(format!("{}: {}", problem.code, problem.what));
                 Vec::new()
             }
             What::Finished { result: Err(problem), .. } => {
@@ -345,7 +377,7 @@ impl App {
                 ]
             }
             Outcome::Backup(read) => {
-                self.said = Some("saving the backup …".to_owned());
+                self.say("saving the backup …".to_owned());
                 vec![Act::work(Task::SaveBackup(Arc::clone(read)))]
             }
             Outcome::Prepared(Prepared::Ready(ready)) if ready.backup_made.is_some() => {
@@ -473,7 +505,7 @@ impl App {
                     effects.extend(self.key(keys::press("p")));
                 }
                 Act::NothingUnfinished => self.shared.resuming = false,
-                Act::Say(text) => self.said = Some(text),
+                Act::Say(text) => self.say(text),
             }
         }
         effects

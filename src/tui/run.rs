@@ -20,7 +20,7 @@ use super::worker;
 use crate::archive;
 use crate::device::Level;
 use crate::image::structures::Structures;
-use crate::job::{Identity, JobSpec};
+use crate::job::{Identity, JobSpec, ProtectGoal};
 use crate::outlive::{Server, Signals};
 use crate::problem::{Class, Explain, Problem};
 use crate::session::Session;
@@ -312,6 +312,13 @@ impl Bench {
 
     fn with_record(&mut self, spec: JobSpec, identity: &Identity) -> Result<JobSpec, Problem> {
         Ok(match spec {
+            JobSpec::SetProtection(goal) => {
+                let now = self.app.shared.session.protection.as_ref().and_then(|protection| protection.status);
+                if let (false, Some(now)) = (matches!(goal, ProtectGoal::Restore(_)), now) {
+                    archive::protection::remember(identity, now)?;
+                }
+                JobSpec::SetProtection(goal)
+            }
             JobSpec::Backup(_) => JobSpec::Backup(archive::backup_spec(&self.app.shared.settings, None, identity)?),
             other => other,
         })

@@ -3,10 +3,12 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod access;
+mod after;
 mod cli;
 mod clock;
 mod configure;
 mod cut;
+mod cut_points;
 mod datapoints;
 mod esphome;
 mod expected;

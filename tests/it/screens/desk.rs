@@ -20,7 +20,7 @@ use bkbench::store::{Notes, Settings};
 use bkbench::tui::effect::{Effect, Task};
 use bkbench::tui::keys::KeyLine;
 use bkbench::tui::look::{Look, Looked};
-use bkbench::tui::msg::{Done, Msg};
+use bkbench::tui::msg::{Done, Msg, Target};
 use bkbench::tui::shared::{BackupState, KnownBackup, OpenFile};
 use bkbench::tui::theme::Theme;
 use bkbench::tui::{App, Options, glyph, keys, worker};
@@ -45,6 +45,8 @@ struct Inner {
     commands: Sender<Command>,
     pending: VecDeque<Effect>,
     moments: VecDeque<Moment>,
+    /// Files that are ready to be handed in.
+    loaded: VecDeque<Done>,
     /// Screens taken at those moments.
     shots: Vec<String>,
     started: Vec<JobSpec>,
@@ -81,6 +83,7 @@ impl Desk {
             commands,
             pending: effects.into(),
             moments: VecDeque::new(),
+            loaded: VecDeque::new(),
             shots: Vec::new(),
             started: Vec::new(),
             next: 0,
@@ -133,6 +136,14 @@ impl Desk {
     /// `silence` lets three seconds pass without a word from the chip.
     pub fn at(&mut self, when: impl Fn(&Event) -> bool + 'static, keys: &'static str) -> &mut Self {
         self.inner.borrow_mut().moments.push_back((Box::new(when), keys));
+        self
+    }
+
+    /// Has a file ready that `loaded` among the keys of [`Desk::at`] hands in, as a worker does when it has read it.
+    pub fn reads(&mut self, target: Target, path: &Path) -> &mut Self {
+        let kept = Arc::clone(&self.inner.borrow().kept);
+        let done = perform(Task::Load(target, path.to_owned()), &kept);
+        self.inner.borrow_mut().loaded.push_back(done);
         self
     }
 
@@ -251,10 +262,12 @@ impl Inner {
         let fits = self.moments.front().is_some_and(|(when, _)| when(event));
         if fits && let Some((_, keys)) = self.moments.pop_front() {
             for key in keys.split_whitespace() {
-                self.update(match key {
+                let msg = match key {
                     "silence" => Msg::Tick(Duration::from_secs(3)),
+                    "loaded" => Msg::Done(Box::new(self.loaded.pop_front().expect("a file"))),
                     key => Msg::Key(keys::press(key)),
-                });
+                };
+                self.update(msg);
             }
             let area = Rect::new(0, 0, 80, 24);
             let mut buf = Buffer::empty(area);

@@ -6,6 +6,7 @@ mod dump;
 #[cfg(unix)]
 mod hosts;
 mod journey;
+mod middle;
 mod rules;
 mod sizes;
 #[cfg(unix)]

@@ -1,6 +1,7 @@
 //! What several tests need.
 
 pub mod bench;
+pub mod cuts;
 #[cfg(unix)]
 pub mod hosts;
 pub mod model;

@@ -13,7 +13,7 @@ use super::{Tab, TabId};
 use crate::job::backup::BackupSpec;
 use crate::job::{
     AlreadyThere, BYPASS_PHRASE, BackupProof, CONSENT_PHRASE, Intent, JobSpec, Outcome, PrepareSpec, Prepared, Ready,
-    Refusal, STRONG_CONSENT_PHRASE,
+    Refusal, STRONG_CONSENT_PHRASE, chip_phrase,
 };
 use crate::problem::Problem;
 use crate::session::{Ended, Event, LinkState, What};
@@ -83,6 +83,8 @@ enum Stage {
 #[derive(Default)]
 pub struct Flash {
     stage: Stage,
+    /// What a plan was asked for; it is being made once its job has started, which may be refused.
+    asked: Option<Box<PrepareSpec>>,
     /// Chosen here; the settings decide until then.
     protect_after: Option<bool>,
 }
@@ -109,7 +111,7 @@ impl Flash {
         };
         let protect_after = (!cx.resuming || self.protect_after.is_some()).then(|| self.protect_after(cx));
         let (phrase, shelf) = (cx.bypass.clone().filter(|_| cx.backup.proven().is_none()), cx.shelf.clone());
-        Ok(PrepareSpec { intent, protect_after, phrase, consent: None, always_plan: false, shelf })
+        Ok(PrepareSpec { intent, protect_after, phrase, consent: None, chip_phrase: None, always_plan: false, shelf })
     }
 
     fn plan(&mut self, cx: &Shared) -> Vec<Act> {
@@ -120,7 +122,7 @@ impl Flash {
     }
 
     fn prepare(&mut self, spec: PrepareSpec) -> Vec<Act> {
-        self.stage = Stage::Planning(Box::new(spec.clone()));
+        self.asked = Some(Box::new(spec.clone()));
         vec![Act::start(JobSpec::Prepare(spec))]
     }
 
@@ -133,6 +135,21 @@ impl Flash {
         let spec = spec.clone();
         let then = move |typed| vec![Act::start(JobSpec::Prepare(PrepareSpec { consent: Some(typed), ..spec }))];
         vec![Act::Open(Box::new(Confirm::typed("Is this backup of this chip?", text, phrase, then)))]
+    }
+
+    /// Asks which chip an erased one is: the one that the image is for, and nothing else is offered.
+    fn ask_chip(spec: &PrepareSpec, problem: &Problem, cx: &Shared) -> Vec<Act> {
+        let Some(chip) = cx.image.as_deref().and_then(|image| image.firmware.family) else { return Vec::new() };
+        let text = vec![
+            problem.what.clone(),
+            format!(
+                "The image is for {chip}. Read the name off the module's chip; on another one the image never starts."
+            ),
+            "The phrase counts for this plan, and its report says so.".to_owned(),
+        ];
+        let (spec, phrase) = (spec.clone(), chip_phrase(chip));
+        let then = move |typed| vec![Act::start(JobSpec::Prepare(PrepareSpec { chip_phrase: Some(typed), ..spec }))];
+        vec![Act::Open(Box::new(Confirm::typed("Which chip is this?", text, &phrase, then)))]
     }
 
     /// The question before the write. Nothing but the typed characters agrees.
@@ -153,7 +170,8 @@ impl Flash {
             format!("{} → {}", plan.name, plan.span),
             plan.summary(),
             format!("About {}. {proof}", time_text(plan.time)),
-            "If the power fails in the middle, connect again and flash the same image: what is already right is kept."
+            "If the power fails in the middle, connect again: the workbench offers to go on, and interrupted sectors are \
+             erased again."
                 .to_owned(),
         ];
         let confirm = Confirm::typed("Write to the chip?", text, plan.short_hash(), move |_| {
@@ -180,10 +198,10 @@ impl Flash {
         }
     }
 
-    fn details(&self) -> Vec<Act> {
+    fn details(&self, cx: &Shared) -> Vec<Act> {
         let text = match &self.stage {
             Stage::Planned(ready) => view::plan_text(&ready.plan),
-            Stage::Ended(ended) => report::text(ended),
+            Stage::Ended(ended) => report::text(ended, cx),
             Stage::Refused(problem) => vec![problem.to_string()],
             Stage::There(there) => view::there_text(there),
             _ => return vec![Act::Say("there is no plan yet".to_owned())],
@@ -209,6 +227,9 @@ impl Flash {
                 self.stage = Stage::Refused(problem.clone());
                 if problem.code == Refusal::CONSENT_NEEDED && spec.consent.is_none() {
                     return Self::ask_consent(&spec, problem);
+                }
+                if problem.code == Refusal::CHIP_NEEDED && spec.chip_phrase.is_none() {
+                    return Self::ask_chip(&spec, problem, cx);
                 }
             }
             (Stage::Writing, _) => self.stage = Stage::Ended(Box::new(ended.clone())),
@@ -260,7 +281,7 @@ impl Tab for Flash {
             Action::Backup => vec![Act::start(JobSpec::Backup(BackupSpec::default()))],
             Action::Plan => self.plan(cx),
             Action::Flash => self.ask(),
-            Action::Details => self.details(),
+            Action::Details => self.details(cx),
             Action::ProtectAfter => {
                 self.protect_after = Some(!self.protect_after(cx));
                 // Part of what is agreed to, so the plan is made again.
@@ -285,17 +306,17 @@ impl Tab for Flash {
     fn heard(&mut self, event: &Event, cx: &Shared) -> Vec<Act> {
         match &event.what {
             What::Started { title, .. } if WRITES.contains(title) => self.stage = Stage::Writing,
-            What::Started { title: "plan", .. } if !matches!(self.stage, Stage::Planning(_)) => {
+            What::Started { title: "plan", .. } => {
                 // Asked for by an overlay of this tab: consent was typed.
-                if let Ok(spec) = self.wish(cx) {
-                    self.stage = Stage::Planning(Box::new(spec));
+                let asked = self.asked.take().or_else(|| self.wish(cx).ok().map(Box::new));
+                if let Some(spec) = asked {
+                    self.stage = Stage::Planning(spec);
                 }
             }
             What::Finished { result, .. } => return self.finished(cx, result),
             What::Crashed(problem) => return self.finished(cx, &Err(problem.clone())),
-            What::Refused { .. } if matches!(self.stage, Stage::Planning(_)) => {
-                self.stage = Stage::Idle;
-            }
+            // Another job runs: what is on the screen is still true.
+            What::Refused { .. } => self.asked = None,
             What::Link(LinkState::Opening(_) | LinkState::Closed | LinkState::Lost(_))
                 if matches!(self.stage, Stage::There(_) | Stage::Planned(..) | Stage::Refused(_)) =>
             {
@@ -308,6 +329,8 @@ impl Tab for Flash {
 
     fn done(&mut self, done: &Done, cx: &Shared) -> Vec<Act> {
         match done {
+            // What is being written stays on the screen; the image waits for its turn.
+            Done::Loaded(Target::Image, Ok(_)) if matches!(self.stage, Stage::Writing) => Vec::new(),
             Done::Loaded(Target::Image, Ok(_)) => {
                 self.stage = Stage::Idle;
                 // Choosing an image is the wish to see its plan; where something is missing the tab says what.

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::image::Family;
-use crate::job::{Outcome, SectorState, WriteReport};
+use crate::job::{Advice, Outcome, Reader, SectorState, WriteReport, after_failure};
 use crate::problem::Problem;
 use crate::session::Ended;
 use crate::tui::glyph;
@@ -19,7 +19,7 @@ use crate::units::SECTOR;
 const VALUE: u16 = 12;
 
 /// The report as text, for the reader.
-pub fn text(ended: &Ended) -> Vec<String> {
+pub fn text(ended: &Ended, cx: &Shared) -> Vec<String> {
     match &ended.result {
         Ok(Outcome::Written(report)) => {
             let mut lines = vec![
@@ -49,11 +49,18 @@ pub fn text(ended: &Ended) -> Vec<String> {
         }
         Ok(_) => vec!["done".to_owned()],
         Err(problem) => {
-            let mut lines = vec![problem.to_string(), String::new(), "where it stopped:".to_owned()];
+            let advice = advice(problem, ended, cx);
+            let mut lines = vec![problem.to_string(), String::new(), format!("the chip now: {}", advice.state)];
+            lines.extend([format!("next: {}", advice.next), String::new(), "where it stopped:".to_owned()]);
             lines.extend(left_lines(ended));
             lines
         }
     }
+}
+
+/// What the chip holds after a write that ended early, and the next step.
+fn advice(problem: &Problem, ended: &Ended, cx: &Shared) -> Advice {
+    after_failure(&ended.left, problem, ended.job.wire, Reader::Workbench(cx.backup.proven().is_some()))
 }
 
 fn left_lines(ended: &Ended) -> Vec<String> {
@@ -74,7 +81,7 @@ pub fn draw(ended: &Ended, area: Rect, buf: &mut Buffer, cx: &Shared) {
         Ok(_) => {
             sheet.line(Role::Strong, "The job has ended.");
         }
-        Err(problem) => stopped(problem, ended, &mut sheet),
+        Err(problem) => stopped(problem, ended, &mut sheet, cx),
     }
     if sheet.rows_left() >= 6 {
         sheet.end();
@@ -148,14 +155,15 @@ fn next(cx: &Shared) -> String {
     }
 }
 
-fn stopped(problem: &Problem, ended: &Ended, sheet: &mut Sheet<'_>) {
+fn stopped(problem: &Problem, ended: &Ended, sheet: &mut Sheet<'_>, cx: &Shared) {
+    let advice = advice(problem, ended, cx);
     let head = if ended.cancelled() { "Stopped as you asked" } else { "The write did not end well" };
     sheet.put(Role::Danger, format!("{} {head}", glyph::FAILED)).line(Role::Dim, format!("   {}", problem.code));
     if !ended.cancelled() {
         sheet.paragraph(Role::Strong, 0, &problem.what).paragraph(Role::Text, 0, &problem.cause);
     }
-    sheet.put(Role::Strong, "next ").paragraph(Role::Strong, 5, &problem.remedy).end();
-    sheet.line(Role::Dim, "Where it stopped:");
+    sheet.put(Role::Strong, "next ").paragraph(Role::Strong, 5, &advice.next).end();
+    sheet.put(Role::Dim, "The chip now: ").line(Role::Text, &advice.state);
     let lines = left_lines(ended);
     let rows = usize::from(sheet.rows_left().saturating_sub(7).max(2));
     let shown = if lines.len() > rows { rows - 1 } else { lines.len() };

@@ -67,7 +67,13 @@ pub fn there_text(there: &AlreadyThere) -> Vec<String> {
 /// Draws the tab.
 pub fn draw(tab: &Flash, area: Rect, buf: &mut Buffer, cx: &Shared) {
     let mut sheet = Sheet::new(area, buf, &cx.theme);
-    image_row(&mut sheet, cx.image.as_deref());
+    let another = |plan: &Plan| cx.image.as_deref().is_none_or(|image| image.name != plan.name);
+    match (&tab.stage, cx.session.job.as_ref().and_then(|job| job.plan.as_deref())) {
+        // Another image may have been chosen meanwhile, and a write that is gone on with has its own.
+        (Stage::Writing, Some(plan)) => written_row(&mut sheet, plan),
+        (Stage::Planned(ready), _) if another(&ready.plan) => written_row(&mut sheet, &ready.plan),
+        _ => image_row(&mut sheet, cx.image.as_deref()),
+    }
     backup_row(&mut sheet, cx);
     match (&tab.stage, cx.session.job.as_ref()) {
         (Stage::Writing, Some(job)) => {
@@ -105,6 +111,13 @@ pub fn draw(tab: &Flash, area: Rect, buf: &mut Buffer, cx: &Shared) {
             next_step(&mut sheet, tab, cx);
         }
     }
+}
+
+/// What is being written.
+fn written_row(sheet: &mut Sheet<'_>, plan: &Plan) {
+    sheet.put(Role::Dim, "image").to(VALUE).put(Role::Strong, &plan.name);
+    sheet.line(Role::Dim, format!("  {}", size_text(plan.span.len.into())));
+    sheet.to(VALUE).line(Role::Text, format!("{} → {}", plan.about, plan.span));
 }
 
 fn image_row(sheet: &mut Sheet<'_>, image: Option<&OpenFile>) {

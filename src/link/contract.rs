@@ -525,7 +525,7 @@ impl Explain for LinkError {
                 remedy.clone(),
             ),
             Self::NotAWire { remedy, .. } => {
-                Problem::new(Class::Host, "E239", what, "it leads somewhere else than to a 3.3 V wire", remedy.clone())
+                Problem::new(Class::Host, "E219", what, "it leads somewhere else than to a 3.3 V wire", remedy.clone())
             }
             Self::NoPort { remedy, .. } => Problem::new(
                 Class::Host,

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bkbench::job::CONSENT_PHRASE;
+use bkbench::job::STRONG_CONSENT_PHRASE;
 
 use crate::support::cuts::Trial;
 use crate::support::{bkbench, cases, sample, succeed};
@@ -112,7 +112,7 @@ impl Board {
     fn restore(&self, wire: &str) -> Option<Trial> {
         let content = self.dump()?;
         // A sector of code differs, which no record explains: a person vouches for the backup.
-        let args = ["restore", "b.bin", "--mac-lost", "--this-chip", CONSENT_PHRASE, "--yes"];
+        let args = ["restore", "b.bin", "--mac-lost", "--this-chip", STRONG_CONSENT_PHRASE, "--yes"];
         let trial = Trial::new(&self.name(wire, "restore --mac-lost"), &self.link(wire), &args, |at| {
             chip(at, &self.link(wire), &content);
             change(at, |chip| {

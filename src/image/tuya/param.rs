@@ -334,6 +334,9 @@ fn flatten(prefix: &str, pairs: Vec<(String, Value)>, flat: &mut Vec<(String, Va
 }
 
 fn renamed(name: &str) -> String {
+    // The oldest texts wrap all of it in `sw`, and every value in `value`.
+    let name = name.strip_prefix("sw_").unwrap_or(name);
+    let name = name.strip_suffix("_value").unwrap_or(name);
     const WHOLE: [(&str, &str); 6] = [
         ("dltj_epin_pin", "ele_pin"),
         ("dltj_ivpin_pin", "vi_pin"),

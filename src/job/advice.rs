@@ -4,14 +4,15 @@
 use serde::Serialize;
 
 use super::policy::APPLICATION;
-use super::report::KEPT_CHANGED;
+use super::refusal::Refusal;
+use super::report::{KEPT_CHANGED, OUT_OF_REACH};
 use super::spec::SectorState;
 use crate::link::WireKind;
 use crate::problem::{Class, Problem};
 use crate::units::{SECTOR, Span};
 
 /// Codes of the failures in which a damaged request has hit the boot loader, RF calibration or MAC, out of reach of the link.
-const OUT_OF_REACH: [&str; 2] = ["E435", "E436"];
+const HIT: [&str; 2] = [OUT_OF_REACH, Refusal::HIT_GUARDED];
 /// What to do then. SPI mode is entered through a reset, so the wires come first.
 pub(super) const LOADER_HIT: &str = "keep the module powered and do not reset it, it may not start again: solder the SPI wires \
                                      first, then connect over SPI and restore the backup";
@@ -116,7 +117,7 @@ pub fn after_failure(left: &[(Span, SectorState)], problem: &Problem, wire: Wire
 }
 
 fn next(left: &[(Span, SectorState)], holds: Holds, problem: &Problem, wire: WireKind, reader: Reader<'_>) -> String {
-    if OUT_OF_REACH.contains(&problem.code) {
+    if HIT.contains(&problem.code) {
         return LOADER_HIT.to_owned();
     }
     if !holds.touched() {
@@ -223,7 +224,7 @@ mod tests {
 
     #[test]
     fn what_no_link_reaches_is_not_reset_before_there_are_spi_wires() {
-        for code in OUT_OF_REACH {
+        for code in HIT {
             for states in [left(&[(0x2_0000, SectorState::Waiting)]), left(&[(0x1000, SectorState::Unknown)])] {
                 let next = after_failure(&states, &problem(Class::Verification, code), WireKind::Uart, SHELL).next;
                 assert_eq!(next, LOADER_HIT);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::patience::prove_write_path;
+use super::report::PROTECTION_REFUSED;
 use super::spec::{Outcome, ProtectGoal};
 use super::{JobError, Reporter};
 use crate::chip::Part;
@@ -177,7 +178,7 @@ fn unreadable(before: &Protection, abilities: Abilities) -> Problem {
     } else {
         ("the boot loader that serves this link has no command for them", "connect over SPI to see and change them")
     };
-    Problem::new(Class::Refused, "E503", before.sentence.clone(), cause, remedy)
+    Problem::new(Class::Refused, PROTECTION_REFUSED, before.sentence.clone(), cause, remedy)
 }
 
 /// The change itself; also used inside a write.

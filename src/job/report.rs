@@ -264,9 +264,17 @@ impl Explain for JobError {
                 "connect first: choose a link on the Connect tab, or give --link",
             ),
             // The one of several causes that it is, with its own code.
-            Self::ProtectionRefused(why) => {
-                Problem::new(Class::Refused, "E503", what, if why.code == PROTECTION_REFUSED { why.cause.clone() } else { format!("{} ({})", why.cause, why.code) }, why.remedy.clone())
-            }
+            Self::ProtectionRefused(why) => Problem::new(
+                Class::Refused,
+                "E503",
+                what,
+                if why.code == PROTECTION_REFUSED {
+                    why.cause.clone()
+                } else {
+                    format!("{} ({})", why.cause, why.code)
+                },
+                why.remedy.clone(),
+            ),
             Self::Journal(problem) => Problem::new(
                 problem.class,
                 "E505",

@@ -115,7 +115,7 @@ mod below {
 
 #[cfg(not(unix))]
 mod below {
-    use std::fs::{self, OpenOptions};
+    use std::fs;
     use std::io::Write;
     use std::path::{Path, PathBuf};
 
@@ -134,7 +134,7 @@ mod below {
             let whole = self.0.join(path);
             let failed = |error| StoreError::from_io(&whole, "write", error);
             fs::create_dir_all(whole.parent().unwrap_or(&self.0)).map_err(failed)?;
-            let mut file = OpenOptions::new().write(true).create_new(true).open(&whole).map_err(failed)?;
+            let mut file = crate::disk::create(&whole).map_err(failed)?;
             file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)
         }
     }

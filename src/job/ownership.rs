@@ -5,6 +5,7 @@
 use super::identify::Identity;
 use super::spec::{Interrupted, ProvenBackup};
 use super::stray::sector_crcs;
+use super::unfinished::FEW;
 use crate::codec::beken::chip_crc;
 use crate::image::region::RegionKind;
 use crate::image::rf::{self, MacState};
@@ -112,8 +113,12 @@ pub fn ownership(
     let pairs = backup.chunks(SECTOR as usize).zip(current.chunks(SECTOR as usize)).enumerate();
     let differing = pairs.filter(|(_, (was, is))| was != is).map(|(index, _)| index);
     let outside_rf = differing.filter(|index| rf.is_none_or(|rf| !rf.contains(*index as u32 * SECTOR)));
-    let unexplained: Vec<u32> =
+    let mut unexplained: Vec<u32> =
         outside_rf.filter(|index| !explained(*index)).map(|index| index as u32 * SECTOR).collect();
+    // What a damaged request of the unfinished write hit is put back, and named in the plan.
+    if left.is_some_and(|left| left.astray) && unexplained.len() <= FEW {
+        unexplained.clear();
+    }
     let other_device = device_of(backup).zip(device_of(current)).is_some_and(|(was, is)| was != is);
     Ownership { rf: rf_match, default_mac, unexplained, other_device, same_flash }
 }

@@ -125,7 +125,7 @@ fn a_wholly_erased_chip_over_spi_is_given_its_chip_by_a_typed_phrase_and_resumed
     let folder = folder();
     let at = folder.path();
     let image = image.canonicalize().expect("the image").display().to_string();
-    std::fs::write(at.join("empty.bin"), [0xFF; 0x20_0000]).expect("an erased flash");
+    std::fs::write(at.join("empty.bin"), vec![0xFF; 0x20_0000]).expect("an erased flash");
     let link = "sim:wb2s?wire=spi&image=empty.bin&chip=chip.bin";
     let bare = run(at, link, &["write", &image, "--yes"]);
     let words = error(&bare).to_string();

@@ -64,7 +64,7 @@ fn brightness_and_temperature_are_told_from_cold_and_warm() {
 fn hostile_names_and_keys_stay_inside_their_line() {
     let pairs = [("module", param::Value::Text("x\nswitch:".to_owned())), ("rl1_pin", param::Value::Number(26))];
     let pairs = pairs.map(|(key, value)| (key.to_owned(), value)).into();
-    let param = param::UserParam { pairs, repairs: Vec::new() };
+    let param = param::UserParam { pairs, ..param::UserParam::default() };
     let source = Source { param: Some(&param), name: Some("a\"b: #\u{1b}[2J\nc"), ..Source::default() };
     let text = configuration(&source).expect("a configuration");
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");

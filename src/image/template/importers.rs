@@ -141,7 +141,8 @@ pub fn gui(param: &UserParam, family: Option<Family>) -> Template {
 /// What the web importer makes of a pin map.
 pub fn web(param: &UserParam, family: Option<Family>) -> Template {
     let mut lines = BTreeMap::new();
-    for rule in WEB {
+    // It does not look inside the oldest texts.
+    for rule in WEB.iter().filter(|_| !param.wrapped) {
         // It looks for one number after the other, each with one digit; of the same name twice the last counts.
         let one_digit = |key: &&String| key.len() == rule.key.len();
         let keys = param.pairs.iter().map(|(key, _)| key).filter(one_digit);

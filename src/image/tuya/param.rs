@@ -83,6 +83,8 @@ pub struct UserParam {
     pub pairs: Vec<(String, Value)>,
     /// What was wrong.
     pub repairs: Vec<Repair>,
+    /// Of the oldest kind, which wraps all of it in `sw` and every value in `value`.
+    pub wrapped: bool,
 }
 
 impl UserParam {
@@ -135,8 +137,9 @@ pub fn parse(text: &[u8]) -> UserParam {
     }
     let pairs = parser.object(0);
     let nested = pairs.iter().any(|(_, value)| matches!(value, Value::Object(_)));
+    let wrapped = matches!(pairs.as_slice(), [(name, Value::Object(_))] if name == "sw");
     let pairs = if nested { flattened(pairs) } else { pairs };
-    UserParam { pairs, repairs: parser.repairs }
+    UserParam { pairs, repairs: parser.repairs, wrapped }
 }
 
 struct Parser<'a> {

@@ -173,7 +173,7 @@ fn one_of_each(found: &mut Vec<(String, String)>) {
         let kinds: BTreeSet<String> = wanted(&esphome).into_iter().map(|pin| format!("{} {}", pin.0, pin.1)).collect();
         // Without a module the board is a guess, and pins of another chip are refused.
         let has_board = !text.is_empty() && !text.contains("not checked: no chip is named");
-        if has_board && seen.insert(kinds) || has_board && KINDS.iter().any(|kind| name.starts_with(kind)) {
+        if has_board && (seen.insert(kinds) || KINDS.iter().any(|kind| name.starts_with(kind))) {
             found.push((name, text));
         }
     }

@@ -106,6 +106,13 @@ raw '\006' 1
 raw '\001\030' 2
 check "$driver: the chip is identified, and not as more than likely" 0 "BK7231T likely" "EF 40 15  W25Q16  2 MiB" \
 	"the whole chip is protected" "a bare flash chip answers" "not more than likely" -- --link "$link" info
+# Another user of this computer has a runtime folder of their own: the lock is on the node.
+XDG_RUNTIME_DIR=/tmp/one "$b" --link "$link" read -o /tmp/first.bin >/tmp/first 2>&1 &
+sleep 6
+export XDG_RUNTIME_DIR=/tmp/two
+check "$driver: a second user of the bus is refused by name" 6 "E212" "bkbench in process" -- --link "$link" info
+wait
+unset XDG_RUNTIME_DIR
 check "$driver: the backup is proven" 0 "proven: two independent passes agree" -- --link "$link" read -o /tmp/backup.bin
 check "$driver: the protection is lifted" 0 "after:  nothing is protected" -- --link "$link" protect off
 check "$driver: OpenBeken is written and verified" 0 -- --link "$link" write /work/image.bin --yes --no-protect-after

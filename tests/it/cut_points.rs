@@ -209,11 +209,8 @@ cuts! {
     an_image_with_configuration_on_an_n_over_spi_survives_every_cut: N.small_image("spi");
     an_image_with_configuration_on_an_n_over_uart_survives_every_cut: N.small_image("uart");
     a_restore_of_a_t_without_mac_over_spi_survives_every_cut: T.restore("spi");
-    #[ignore = "minutes, and not yet run to its end: run with --ignored"]
     a_restore_of_a_t_without_mac_over_uart_survives_every_cut: T.restore("uart");
-    #[ignore = "minutes, and not yet run to its end: run with --ignored"]
     a_restore_of_an_n_without_mac_over_spi_survives_every_cut: N.restore("spi");
-    #[ignore = "minutes, and not yet run to its end: run with --ignored"]
     a_restore_of_an_n_without_mac_over_uart_survives_every_cut: N.restore("uart");
     an_rf_block_rebuilt_on_a_t_over_spi_survives_every_cut: T.rebuild("spi");
     an_rf_block_rebuilt_on_a_t_over_uart_survives_every_cut: T.rebuild("uart");
@@ -257,7 +254,7 @@ fn every_cut_of_a_whole_image() {
 
 /// `BKBENCH_LONG=1` kills 500 times.
 #[test]
-#[ignore = "minutes, and not yet run to its end: run with --ignored"]
+#[ignore = "a killed command leaves the socket that watchers reach it by: run with --ignored"]
 fn killed_commands_and_killed_resumes_are_ended_by_the_next_resume() {
     let trials = [T.small_image("spi"), T.restore("uart"), T.rebuild("spi"), N.small_image("uart"), N.restore("spi")];
     for (place, trial) in trials.into_iter().flatten().enumerate() {

@@ -92,10 +92,10 @@ pub fn just_made(saved: &Saved, read: &BackupRead) -> ProvenBackup {
 }
 
 /// The backup job of the connected chip, for a backup to `place` or to the folder of backups. What is read is kept beside
-/// that place while the job runs; a backup that was cut off there is gone on with.
+/// that place while the job runs; the next backup to that place continues one that was cut off.
 ///
 /// # Errors
-/// The store's problem when the backup could not be kept: its name is taken, there is no room, no permission.
+/// The store's problem: the name is taken, the disk is full, or the user lacks permission.
 pub fn backup_spec(settings: &Settings, place: Option<&Path>, identity: &Identity) -> Result<BackupSpec, Problem> {
     let folder = settings.backups_folder()?;
     let (part, kept) = store::start_backup(&folder, place, &identity.chip_key, identity.flash.size)?;

@@ -25,7 +25,7 @@ pub fn remember(identity: &Identity, now: StatusBytes) -> Result<(), Problem> {
 /// The registers of this chip before they were changed.
 ///
 /// # Errors
-/// The store's problem when there is no data folder.
+/// The store's problem: the user has no data folder.
 pub fn recorded(identity: &Identity) -> Result<Option<StatusBytes>, Problem> {
     Ok(recorded_in(&folder()?, identity))
 }

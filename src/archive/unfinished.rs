@@ -52,7 +52,7 @@ pub fn all(folder: &Path, identity: &Identity) -> Result<Vec<job::Unfinished>, P
 fn resumable(left: &Unfinished) -> Result<job::Unfinished, Problem> {
     let head = &left.head;
     let Some(change) = Change::from_word(&head.change) else {
-        let text = format!("{:?} is no known kind of write", head.change);
+        let text = format!("{:?} is not a known kind of write", head.change);
         return Err(StoreError::Journal { path: left.path.clone(), text }.explain());
     };
     let backup = proof(left);
@@ -199,7 +199,7 @@ impl Journal for Record {
             mac_lost: spec.mac_lost,
             consent: spec.consent.clone(),
             edges: edges(plan),
-            overlays: spec.overlays.iter().map(|over| (over.at, hex(&over.bytes))).collect(),
+            overlays: spec.overlays.iter().map(|over| (over.at, job::hex(&over.bytes))).collect(),
             torn_before: left.iter().flat_map(|left| &left.distrusted).map(|span| (span.start, span.end())).collect(),
             before: hex_crcs(&before),
             after: hex_crcs(&sector_crcs(&plan.wanted)),
@@ -239,17 +239,13 @@ fn hex_crcs(crcs: &[u32]) -> String {
     crcs.iter().map(|crc| format!("{crc:08x}")).collect()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The sectors that the plan's range covers only in part, with all that they shall hold.
 fn edges(plan: &Plan) -> Vec<(u32, String)> {
     let whole = plan.span.to_sectors();
     let ends = [whole.start, whole.end().saturating_sub(SECTOR)];
     let partly = ends.into_iter().filter(|at| !plan.span.covers(Span::new(*at, SECTOR)));
     let mut edges: Vec<(u32, String)> =
-        partly.filter_map(|at| Some((at, hex(plan.wanted.get(at as usize..(at + SECTOR) as usize)?)))).collect();
+        partly.filter_map(|at| Some((at, job::hex(plan.wanted.get(at as usize..(at + SECTOR) as usize)?)))).collect();
     edges.dedup();
     edges
 }

@@ -92,7 +92,7 @@ impl Module {
         missing.map(signal_with_chip_pin).collect()
     }
 
-    /// Whether this is no module of the table but what holds for any of them.
+    /// Whether this stands for any module, not for one of the table.
     pub fn is_any(&self) -> bool {
         self.name == ANY
     }
@@ -156,7 +156,7 @@ const fn chip_pin(wire: WireName) -> Option<&'static str> {
     }
 }
 
-/// `SCK (P20)`, or the signal alone where it is no GPIO of the chip.
+/// `SCK (P20)`, or the signal alone where it is not a GPIO of the chip.
 fn signal_with_chip_pin(wire: WireName) -> String {
     chip_pin(wire).map_or_else(|| wire.signal().to_owned(), |pin| format!("{} ({pin})", wire.signal()))
 }

@@ -36,7 +36,7 @@ pub use identify::{Backups, BackupsHandle, FlashIdentity, Identity};
 pub use interruption::Interruption;
 pub use journal::{Handed, Journal, JournalHandle, Start};
 pub use patience::meanwhile;
-pub use plan::{Action, Group, Plan, Run, Situation, overlay, plan};
+pub use plan::{Action, Group, Plan, Run, Situation, hex, overlay, plan};
 pub use policy::{behind_loader, check_openbeken};
 pub use prepare::{Intent, NOT_PROVEN, PrepareSpec, Prepared, Ready, Shelf, ShelfHandle, prepare, rf_sector};
 pub use protect::{Protection, Range, RegisterBits};

@@ -452,7 +452,7 @@ fn hash(plan: &Plan, spec: &WriteSpec, situation: &Situation<'_>) -> String {
 }
 
 /// Lower-case hex without blanks, as hashes are written.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -118,7 +118,7 @@ fn place_backup<'a>(spec: &'a WriteSpec, situation: &Situation<'_>) -> Result<Pl
     Ok(Placed { span, image: Cow::Borrowed(&spec.image), about, notes })
 }
 
-fn rf_places() -> impl Iterator<Item = Span> {
+pub(super) fn rf_places() -> impl Iterator<Item = Span> {
     [Family::Bk7231T, Family::Bk7231N].into_iter().filter_map(Family::rf_block)
 }
 

@@ -3,9 +3,10 @@
 
 use super::identify::Identity;
 use super::ownership::{device_of, living};
+use super::policy::rf_places;
 use super::spec::{BackupProof, Change, Interrupted, WriteSpec};
 use super::stray::sector_crcs;
-use crate::image::{Family, rf};
+use crate::image::rf;
 use crate::units::{SECTOR, Span};
 
 /// More sectors than damaged requests, or a firmware that ran for a moment, would change outside of a write: beyond that the
@@ -126,8 +127,4 @@ fn recorded(left: &Interrupted, at: u32, crc: u32) -> bool {
 
 fn mac(flash: &[u8], at: u32) -> Option<[u8; 6]> {
     rf::find(flash, at).and_then(|block| block.mac)
-}
-
-fn rf_places() -> impl Iterator<Item = Span> {
-    [Family::Bk7231T, Family::Bk7231N].into_iter().filter_map(Family::rf_block)
 }

@@ -45,6 +45,7 @@ impl Socket {
     /// Binds this process's socket in the runtime folder; only this user can reach it.
     pub fn bind() -> io::Result<Self> {
         let folder = runtime_folder().map_err(io::Error::other)?;
+        sweep(&folder);
         let path = folder.join(format!("{}.sock", std::process::id()));
         // Left behind by a killed process that had the same number.
         remove(&path);
@@ -102,6 +103,17 @@ impl Socket {
     }
 }
 
+/// Removes the sockets of processes that were killed. Who only starts is alive by its number.
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.strip_suffix(".sock")?.parse().ok());
+        let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else { continue };
+        if rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH) {
+            remove(&entry.path());
+        }
+    }
+}
+
 /// Removes a socket that nobody serves; anything else of that name stays.
 pub(super) fn remove(path: &Path) {
     use std::os::unix::fs::FileTypeExt;
@@ -148,6 +160,20 @@ fn write(mut stream: UnixStream, lines: &Receiver<Arc<str>>) {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn the_socket_of_a_killed_process_goes_and_that_of_a_living_one_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        let (dead, alive) = (gone.id(), std::process::id());
+        gone.wait().unwrap();
+        let path = |pid: u32| folder.path().join(format!("{pid}.sock"));
+        for pid in [dead, alive] {
+            drop(std::os::unix::net::UnixListener::bind(path(pid)).unwrap());
+        }
+        super::sweep(folder.path());
+        assert!(!path(dead).exists() && path(alive).exists());
+    }
+
     #[test]
     fn only_a_socket_is_removed() {
         let folder = tempfile::tempdir().unwrap();
